@@ -1,0 +1,166 @@
+# ferrite: see `make help`. GNU make; everything is built below $(BUILD), nothing beside the sources.
+#
+# Each folder describes its programs, libraries and tests in its module.mk with the macros below.
+
+BUILD ?= build
+CC ?= gcc
+CLANG ?= clang
+prefix ?= /usr
+sysconfdir ?= /etc
+DESTDIR ?=
+SANITIZE ?=
+VERSION := 0.1.0
+
+bindir := $(prefix)/bin
+sbindir := $(prefix)/sbin
+libexecdir := $(prefix)/libexec/ferrite
+libdir := $(prefix)/lib/ferrite
+includedir := $(prefix)/include
+mandir := $(prefix)/share/man
+datadir := $(prefix)/share
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Werror
+CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE -DFERRITE_VERSION='"$(VERSION)"' \
+	-DFERRITE_PREFIX='"$(prefix)"' -DFERRITE_SYSCONFDIR='"$(sysconfdir)"'
+CFLAGS ?= -O2 -g
+# -fcf-protection is what gcc and clang call CET; _FORTIFY_SOURCE needs optimisation and gets in a sanitizer's way.
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
+LINK_HARDENING := -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed
+ifeq ($(SANITIZE),)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+SANITIZE_FLAGS :=
+else
+SANITIZE_FLAGS := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -DFERRITE_SANITIZE
+endif
+FERRITE_CFLAGS = -std=gnu17 $(WARNINGS) $(CFLAGS) $(HARDENING) $(SANITIZE_FLAGS)
+LINK = $(CC) $(CFLAGS) $(SANITIZE_FLAGS) $(LDFLAGS) $(LINK_HARDENING)
+
+PROGRAMS :=
+SHARED_LIBRARIES :=
+UNIT_TESTS :=
+FUZZ_TARGETS :=
+BENCHES :=
+GENERATED :=
+
+all:
+
+.SECONDEXPANSION:
+
+# --- macros for module.mk -------------------------------------------------------------------------------------------
+# In all of them sources are paths from the top (generated ones begin with $(BUILD)/gen/), libraries are names made by
+# `library`. Objects of programs are position independent (PIE), those of shared libraries are built a second time.
+
+objects = $(patsubst %.c,$(BUILD)/$(2)/%.o,$(patsubst $(BUILD)/gen/%,gen/%,$(1)))
+
+# $(call library,NAME,SOURCES): $(BUILD)/lib/NAME.a
+define library
+$(BUILD)/lib/$(1).a: $$(call objects,$(2),obj)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)$$(AR) rcs $$@ $$^
+DEPENDENCIES += $$(patsubst %.o,%.d,$$(call objects,$(2),obj))
+endef
+
+# $(call program,DIR/NAME,SOURCES,LIBRARIES,LDLIBS[,LINK FLAGS]): $(BUILD)/DIR/NAME. DIR is bin, sbin, libexec, tests/…;
+# programs in bin, sbin and libexec are built by `all` and installed.
+define program
+$(BUILD)/$(1): $$(call objects,$(2),obj) $$(patsubst %,$(BUILD)/lib/%.a,$(3))
+	@mkdir -p $$(@D)
+	@echo "  link  $(1)"
+	$$(Q)$$(LINK) $$(if $$(findstring -static,$(5)),,-pie) $(5) -o $$@ $$(call objects,$(2),obj) \
+		-Wl,--start-group $$(patsubst %,$(BUILD)/lib/%.a,$(3)) -Wl,--end-group $(4)
+DEPENDENCIES += $$(patsubst %.o,%.d,$$(call objects,$(2),obj))
+PROGRAMS += $$(if $$(filter bin/% sbin/% libexec/%,$(1)),$(BUILD)/$(1))
+endef
+
+# $(call shared,PATH/NAME.so,SOURCES,SONAME,LDLIBS[,LINK FLAGS]): $(BUILD)/PATH/NAME.so
+define shared
+$(BUILD)/$(1): $$(call objects,$(2),pic)
+	@mkdir -p $$(@D)
+	@echo "  link  $(1)"
+	$$(Q)$$(LINK) -shared -Wl,-soname,$(3) $(5) -o $$@ $$^ $(4)
+DEPENDENCIES += $$(patsubst %.o,%.d,$$(call objects,$(2),pic))
+SHARED_LIBRARIES += $(BUILD)/$(1)
+endef
+
+# $(call unit_test,NAME,SOURCES,LIBRARIES,LDLIBS): a libcheck program, run by `make check`
+define unit_test
+$(call program,tests/unit/$(1),$(2),$(3),-lcheck -lsubunit -lm -lrt -lpthread $(4))
+UNIT_TESTS += $(BUILD)/tests/unit/$(1)
+endef
+
+# $(call fuzz_target,NAME,SOURCES,LIBRARIES,LDLIBS): a libFuzzer entry point. `make check` links it with tests/fuzz/main.c,
+# which runs the corpus tests/fuzz/corpus/NAME; `make fuzz` builds it with clang's fuzzer.
+define fuzz_target
+$(call program,tests/fuzz/$(1),$(2) tests/fuzz/main.c,$(3),$(4))
+FUZZ_TARGETS += $(BUILD)/tests/fuzz/$(1)
+FUZZ_NAMES += $(1)
+FUZZ_SOURCES_$(1) := $(2)
+FUZZ_LIBRARIES_$(1) := $(3)
+FUZZ_LDLIBS_$(1) := $(4)
+endef
+
+Q := $(if $(V),,@)
+
+$(BUILD)/obj/%.o: %.c | $$(GENERATED)
+	@mkdir -p $(@D)
+	@echo "  cc    $<"
+	$(Q)$(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) -fPIE $(EXTRA_CFLAGS_$<) -MMD -MP -c -o $@ $<
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c | $$(GENERATED)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) -fPIE -MMD -MP -c -o $@ $<
+$(BUILD)/pic/%.o: %.c | $$(GENERATED)
+	@mkdir -p $(@D)
+	@echo "  cc    $< (shared)"
+	$(Q)$(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) -fPIC -fvisibility=hidden $(EXTRA_CFLAGS_$<) -MMD -MP -c -o $@ $<
+$(BUILD)/pic/gen/%.o: $(BUILD)/gen/%.c | $$(GENERATED)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+
+include $(wildcard supervisor/module.mk sandbox/module.mk cudaexec/module.mk cudaexec/*/module.mk rootfs/module.mk \
+	api/module.mk tools/module.mk examples/module.mk tests/module.mk)
+
+all: $$(PROGRAMS) $$(SHARED_LIBRARIES)
+
+help:
+	@echo "make              build everything into $(BUILD)/"
+	@echo "make check        build and run the whole test suite (tools/check does this and installs what is missing)"
+	@echo "make check-unit   the unit tests and fuzz corpora only"
+	@echo "make check-asan   the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make check-gpu    the GPU tests against the NVIDIA driver of this machine"
+	@echo "make lint         formatting, compiler warnings with gcc and clang, clang-tidy, cppcheck, shellcheck, man pages"
+	@echo "make fuzz         build the fuzz targets with libFuzzer and run each for FUZZ_SECONDS (default 60)"
+	@echo "make bench        benchmarks beside peers, as ratios"
+	@echo "make demo         the demonstration (tools/demo does this and installs what is missing)"
+	@echo "make ptx          regenerate the checked-in PTX of the examples and test kernels (needs nvcc or clang)"
+	@echo "make install      install below \$$(DESTDIR)\$$(prefix); prefix=$(prefix)"
+	@echo "make uninstall    remove what install put there"
+	@echo "make dist         source archive of the committed tree"
+	@echo "make clean        remove $(BUILD)/"
+	@echo "Variables: BUILD, CC, CFLAGS, SANITIZE (e.g. address,undefined), prefix, DESTDIR, V=1 (show commands)"
+
+check-unit: $$(UNIT_TESTS) $$(FUZZ_TARGETS)
+	$(Q)tests/run --build $(BUILD) unit fuzz
+
+check: all $$(UNIT_TESTS) $$(FUZZ_TARGETS) $$(TEST_PROGRAMS)
+	$(Q)$(MAKE) --no-print-directory lint
+	$(Q)tests/run --build $(BUILD) all
+
+check-asan:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" check-suite
+check-suite: all $$(UNIT_TESTS) $$(FUZZ_TARGETS) $$(TEST_PROGRAMS)
+	$(Q)tests/run --build $(BUILD) all
+
+demo:
+	$(Q)tools/demo
+
+clean:
+	rm -rf $(BUILD)
+
+dist:
+	git archive --format=tar.gz --prefix=ferrite-$(VERSION)/ -o ferrite-$(VERSION).tar.gz HEAD
+
+.PHONY: all help check check-unit check-asan check-suite check-gpu lint fuzz bench demo ptx install uninstall dist clean
+.DELETE_ON_ERROR:
+
+-include $(DEPENDENCIES)
