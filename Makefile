@@ -40,6 +40,8 @@ SHARED_LIBRARIES :=
 UNIT_TESTS :=
 FUZZ_TARGETS :=
 BENCHES :=
+INSTALLED_FILES :=
+TEST_PROGRAMS :=
 GENERATED :=
 
 all:
@@ -50,6 +52,10 @@ all:
 # In all of them sources are paths from the top (generated ones begin with $(BUILD)/gen/), libraries are names made by
 # `library`. Objects of programs are position independent (PIE), those of shared libraries are built a second time.
 
+define newline
+
+
+endef
 objects = $(patsubst %.c,$(BUILD)/$(2)/%.o,$(patsubst $(BUILD)/gen/%,gen/%,$(1)))
 
 # $(call library,NAME,SOURCES): $(BUILD)/lib/NAME.a
@@ -102,18 +108,24 @@ endef
 
 Q := $(if $(V),,@)
 
-$(BUILD)/obj/%.o: %.c | $$(GENERATED)
+# Changed compiler options (another prefix, a sanitizer) rebuild what was built with the old ones.
+FLAGS = $(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) $(LDFLAGS)
+$(BUILD)/flags: force
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $$(GENERATED)
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	$(Q)$(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) -fPIE $(EXTRA_CFLAGS_$<) -MMD -MP -c -o $@ $<
-$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c | $$(GENERATED)
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags | $$(GENERATED)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) -fPIE -MMD -MP -c -o $@ $<
-$(BUILD)/pic/%.o: %.c | $$(GENERATED)
+$(BUILD)/pic/%.o: %.c $(BUILD)/flags | $$(GENERATED)
 	@mkdir -p $(@D)
 	@echo "  cc    $< (shared)"
 	$(Q)$(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) -fPIC -fvisibility=hidden $(EXTRA_CFLAGS_$<) -MMD -MP -c -o $@ $<
-$(BUILD)/pic/gen/%.o: $(BUILD)/gen/%.c | $$(GENERATED)
+$(BUILD)/pic/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags | $$(GENERATED)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
 
@@ -142,17 +154,69 @@ help:
 check-unit: $$(UNIT_TESTS) $$(FUZZ_TARGETS)
 	$(Q)tests/run --build $(BUILD) unit fuzz
 
-check: all $$(UNIT_TESTS) $$(FUZZ_TARGETS) $$(TEST_PROGRAMS)
-	$(Q)$(MAKE) --no-print-directory lint
+# For the lint: every object without linking, and the generated headers alone.
+objects: $$(patsubst %.d,%.o,$$(DEPENDENCIES))
+generated: $$(GENERATED)
+
+test-build: all $$(UNIT_TESTS) $$(FUZZ_TARGETS) $$(TEST_PROGRAMS)
+
+check: test-build
 	$(Q)tests/run --build $(BUILD) all
 
 check-asan:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" check-suite
-check-suite: all $$(UNIT_TESTS) $$(FUZZ_TARGETS) $$(TEST_PROGRAMS)
-	$(Q)tests/run --build $(BUILD) all
+check-suite: test-build
+	$(Q)tests/run --build $(BUILD) unit fuzz integration
+
+# Folders add what their GPU tests need to check-gpu, and how their PTX is made to ptx.
+check-gpu:: test-build
+	$(Q)tests/run --build $(BUILD) gpu
+
+lint:
+	$(Q)tools/lint $(BUILD)
+
+bench: all $$(BENCHES)
+	$(Q)tests/bench/run --build $(BUILD)
 
 demo:
-	$(Q)tools/demo
+	$(Q)BUILD=$(BUILD) tools/demo
+
+# --- fuzzing: everything once more with clang's coverage, below $(BUILD)/fuzz ----------------------------------------
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) SANITIZE=address,undefined \
+		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link" fuzzers
+	$(Q)tests/fuzz/run $(BUILD)/fuzz/fuzzers $(FUZZ_SECONDS)
+
+# $(call fuzzer,NAME)
+define fuzzer
+$(BUILD)/fuzzers/$(1): $$(call objects,$$(FUZZ_SOURCES_$(1)),obj) $$(patsubst %,$(BUILD)/lib/%.a,$$(FUZZ_LIBRARIES_$(1)))
+	@mkdir -p $$(@D)
+	@echo "  link  fuzzers/$(1)"
+	$$(Q)$$(LINK) -fsanitize=fuzzer -o $$@ $$(call objects,$$(FUZZ_SOURCES_$(1)),obj) \
+		-Wl,--start-group $$(patsubst %,$(BUILD)/lib/%.a,$$(FUZZ_LIBRARIES_$(1))) -Wl,--end-group $$(FUZZ_LDLIBS_$(1))
+endef
+$(foreach name,$(FUZZ_NAMES),$(eval $(call fuzzer,$(name))))
+fuzzers: $(patsubst %,$(BUILD)/fuzzers/%,$(FUZZ_NAMES))
+
+# --- installation ---------------------------------------------------------------------------------------------------
+# INSTALLED_FILES are pairs SOURCE=DESTINATION below the prefix, for what is no program; programs go where their folder
+# in the build tree says (libexec/ to libexec/ferrite/), shared libraries to the same place as in the build tree.
+
+INSTALLED_PROGRAMS = $(foreach p,$(patsubst $(BUILD)/%,%,$(PROGRAMS)),$(BUILD)/$(p)=$(patsubst libexec/%,libexec/ferrite/%,$(p)))
+INSTALLED_LIBRARIES = $(foreach l,$(patsubst $(BUILD)/%,%,$(SHARED_LIBRARIES)),$(if $(filter lib/%,$(l)),$(BUILD)/$(l)=$(l)))
+from = $(firstword $(subst =, ,$(1)))
+to = $(DESTDIR)$(prefix)/$(lastword $(subst =, ,$(1)))
+
+install: all
+	$(foreach f,$(INSTALLED_PROGRAMS),$(newline)$(Q)install -D -m 755 $(call from,$(f)) $(call to,$(f)))
+	$(foreach f,$(INSTALLED_LIBRARIES) $(INSTALLED_FILES),$(newline)$(Q)install -D -m 644 $(call from,$(f)) $(call to,$(f)))
+	@echo "installed below $(DESTDIR)$(prefix)"
+
+uninstall:
+	$(Q)rm -f $(foreach f,$(INSTALLED_PROGRAMS) $(INSTALLED_LIBRARIES) $(INSTALLED_FILES),$(call to,$(f)))
+	$(Q)rmdir $(DESTDIR)$(libexecdir) $(DESTDIR)$(libdir)/software-device $(DESTDIR)$(libdir) 2>/dev/null || true
 
 clean:
 	rm -rf $(BUILD)
@@ -160,7 +224,8 @@ clean:
 dist:
 	git archive --format=tar.gz --prefix=ferrite-$(VERSION)/ -o ferrite-$(VERSION).tar.gz HEAD
 
-.PHONY: all help check check-unit check-asan check-suite check-gpu lint fuzz bench demo ptx install uninstall dist clean
+.PHONY: all help test-build check check-unit check-asan check-suite check-gpu lint fuzz fuzzers objects generated bench demo ptx install \
+	uninstall dist clean force
 .DELETE_ON_ERROR:
 
 -include $(DEPENDENCIES)
