@@ -1,0 +1,25 @@
+# The driver-API table and what is made from it, the driver loader, the libraries of the software device, ferrite-gpu.
+
+CUDA_TABLES := cudaexec/driver_types.txt cudaexec/driver_api.txt
+CUDA_GENERATED := $(addprefix $(BUILD)/gen/,cuda_api.h cuda_driver_members.h cuda_driver_symbols.h cuda_errors.h \
+	cuda_entries.h cuda_abi_facts.h cuda_abi_signatures.h)
+GENERATED += $(CUDA_GENERATED)
+
+# $(call cuda_table,FILE,WHAT): FILE below gen/, made by driver_api.awk
+define cuda_table
+$(BUILD)/gen/$(1): cudaexec/driver_api.awk $(CUDA_TABLES)
+	@mkdir -p $$(@D)
+	$$(Q)awk -v make=$(2) -f cudaexec/driver_api.awk $(CUDA_TABLES) >$$@
+endef
+$(eval $(call cuda_table,cuda_api.h,api))
+$(eval $(call cuda_table,cuda_driver_members.h,members))
+$(eval $(call cuda_table,cuda_driver_symbols.h,symbols))
+$(eval $(call cuda_table,cuda_errors.h,errors))
+$(eval $(call cuda_table,cuda_entries.h,entries))
+$(eval $(call cuda_table,cuda_abi_facts.h,abi))
+$(eval $(call cuda_table,cuda_abi_signatures.h,signatures))
+$(eval $(call cuda_table,cuda_twins.c,twins))
+$(eval $(call cuda_table,software-device.map,exports))
+
+# The loader of a CUDA driver, for every program that calls one. Link with -ldl.
+$(eval $(call library,cudadriver,cudaexec/driver.c cudaexec/cuda_result.c))
