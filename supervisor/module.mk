@@ -4,3 +4,26 @@ $(eval $(call library,common,supervisor/err.c supervisor/util.c supervisor/str.c
 	supervisor/server.c supervisor/loop.c))
 
 $(eval $(call unit_test,test_str,tests/unit/supervisor/test_str.c,common))
+
+# The policy compiler runs at build time, before anything else is compiled: $(BUILD)/gen/policy_NAME.h comes from
+# supervisor/policy/NAME.policy (our servers) or sandbox/policy/NAME.policy (what runs in containers). A folder names
+# the headers it needs in GENERATED.
+POLICY_SOURCES := supervisor/policy_names.c supervisor/policy_parse.c supervisor/policy_lint.c supervisor/policy_emit.c
+POLICY_FILES := $(wildcard supervisor/policy/*.policy sandbox/policy/*.policy)
+
+$(BUILD)/host/policy_compile: supervisor/policy_compile.c $(POLICY_SOURCES) supervisor/err.c supervisor/util.c \
+		supervisor/str.c supervisor/policy.h supervisor/err.h supervisor/util.h supervisor/str.h
+	@mkdir -p $(@D)
+	@echo "  host  policy_compile"
+	$(Q)$(CC) $(CPPFLAGS) $(FERRITE_CFLAGS) -o $@ $(filter %.c,$^) -lseccomp
+
+$(BUILD)/gen/policy_%.h: supervisor/policy/%.policy $(POLICY_FILES) $(BUILD)/host/policy_compile
+	@mkdir -p $(@D)
+	@echo "  gen   policy_$*.h"
+	$(Q)$(BUILD)/host/policy_compile $< $@
+$(BUILD)/gen/policy_%.h: sandbox/policy/%.policy $(POLICY_FILES) $(BUILD)/host/policy_compile
+	@mkdir -p $(@D)
+	@echo "  gen   policy_$*.h"
+	$(Q)$(BUILD)/host/policy_compile --untrusted $< $@
+
+$(eval $(call library,policy,$(POLICY_SOURCES)))
