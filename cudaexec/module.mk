@@ -23,3 +23,10 @@ $(eval $(call cuda_table,software-device.map,exports))
 
 # The loader of a CUDA driver, for every program that calls one. Link with -ldl.
 $(eval $(call library,cudadriver,cudaexec/driver.c cudaexec/cuda_result.c))
+
+# The comparison with NVIDIA's header is built only where a toolkit is installed.
+CUDA_TOOLKIT ?= /usr/local/cuda
+ifneq ($(wildcard $(CUDA_TOOLKIT)/include/cuda.h),)
+EXTRA_CFLAGS_tests/unit/cudaexec/cuda_abi_toolkit.c := -isystem $(CUDA_TOOLKIT)/include
+$(eval $(call unit_test,test_cuda_abi,tests/unit/cudaexec/test_cuda_abi.c tests/unit/cudaexec/cuda_abi_toolkit.c,))
+endif
