@@ -27,3 +27,4 @@ $(BUILD)/gen/policy_%.h: sandbox/policy/%.policy $(POLICY_FILES) $(BUILD)/host/p
 	$(Q)$(BUILD)/host/policy_compile --untrusted $< $@
 
 $(eval $(call library,policy,$(POLICY_SOURCES)))
+$(eval $(call unit_test,test_policy,tests/unit/supervisor/test_policy.c,policy common,-lseccomp))
