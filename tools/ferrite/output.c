@@ -1,0 +1,217 @@
+#include "tools/ferrite/output.h"
+
+#include "supervisor/util.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define PROGRESS_INTERVAL_US 100000
+
+struct output_table {
+	const char *headings[OUTPUT_COLUMNS_MAX];
+	size_t n_columns;
+	char **cells;
+	size_t n_cells, room;
+};
+
+/* Length of the well-formed UTF-8 sequence of a printable character at TEXT, 0 when there is none. */
+static size_t printable_length(const unsigned char *text)
+{
+	unsigned char c = text[0];
+
+	if (c < 0x80)
+		return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t' ? 1 : 0;
+	/* U+0080 to U+009F are control characters that some terminals obey. */
+	if (c == 0xc2)
+		return text[1] >= 0xa0 && text[1] <= 0xbf ? 2 : 0;
+
+	size_t length = c >= 0xc3 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
+
+	for (size_t i = 1; i < length; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	/* Bidirectional overrides and line separators: U+2028 to U+202E, U+2066 to U+2069. */
+	if (c == 0xe2 && ((text[1] == 0x80 && text[2] >= 0xa8 && text[2] <= 0xae) ||
+			  (text[1] == 0x81 && text[2] >= 0xa6 && text[2] <= 0xa9)))
+		return 0;
+	return length;
+}
+
+void output_text(FILE *stream, const char *text)
+{
+	if (!isatty(fileno(stream))) {
+		fputs(text, stream);
+		return;
+	}
+	for (const unsigned char *at = (const unsigned char *)text; *at;) {
+		size_t length = printable_length(at);
+
+		if (length > 0) {
+			(void)fwrite(at, 1, length, stream);
+			at += length;
+		} else {
+			fprintf(stream, "\\x%02x", *at++);
+		}
+	}
+}
+
+void output_json(const json_t *document)
+{
+	(void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+	putchar('\n');
+}
+
+json_t *output_string(const char *text)
+{
+	json_t *string = json_string(text);
+
+	if (string)
+		return string;
+
+	_cleanup_free_ char *safe = malloc(4 * strlen(text) + 1);
+	char *out = safe;
+
+	if (!safe)
+		return NULL;
+	for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+		out += *at >= 0x20 && *at < 0x7f ? sprintf(out, "%c", *at) : sprintf(out, "\\x%02x", *at);
+	return json_string(safe);
+}
+
+struct output_table *output_table_new(const char *const *headings)
+{
+	struct output_table *table = calloc(1, sizeof(*table));
+
+	for (; table && headings[table->n_columns] && table->n_columns < OUTPUT_COLUMNS_MAX; table->n_columns++)
+		table->headings[table->n_columns] = headings[table->n_columns];
+	return table;
+}
+
+void output_table_row(struct output_table *table, const char *const *cells)
+{
+	if (!table)
+		return;
+	if (table->n_cells + table->n_columns > table->room) {
+		size_t room = 2 * table->room + 16 * table->n_columns;
+		char **grown = reallocarray(table->cells, room, sizeof(*grown));
+
+		if (!grown)
+			return;
+		table->cells = grown;
+		table->room = room;
+	}
+	for (size_t i = 0; i < table->n_columns; i++)
+		table->cells[table->n_cells++] = strdup(cells[i] && *cells[i] ? cells[i] : "-");
+}
+
+static void print_row(const struct output_table *table, const char *const *cells, const int *widths)
+{
+	for (size_t i = 0; i < table->n_columns; i++) {
+		const char *cell = cells[i] ? cells[i] : "-";
+
+		output_text(stdout, cell);
+		if (i + 1 < table->n_columns)
+			printf("%*s", widths[i] - (int)strlen(cell) + 2, "");
+	}
+	putchar('\n');
+}
+
+void output_table_print(struct output_table *table)
+{
+	int widths[OUTPUT_COLUMNS_MAX] = {0};
+
+	if (!table)
+		return;
+	for (size_t i = 0; i < table->n_columns; i++)
+		widths[i] = (int)strlen(table->headings[i]);
+	for (size_t i = 0; i < table->n_cells; i++)
+		if (table->cells[i])
+			widths[i % table->n_columns] = MAX(widths[i % table->n_columns], (int)strlen(table->cells[i]));
+	if (table->n_cells > 0 || isatty(STDOUT_FILENO))
+		print_row(table, table->headings, widths);
+	for (size_t i = 0; i < table->n_cells; i += table->n_columns)
+		print_row(table, (const char *const *)&table->cells[i], widths);
+	for (size_t i = 0; i < table->n_cells; i++)
+		free(table->cells[i]);
+	free(table->cells);
+	free(table);
+}
+
+char *output_bytes(char *buffer, uint64_t bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	while (value >= 1024 && unit + 1 < ARRAY_LEN(units)) {
+		value /= 1024;
+		unit++;
+	}
+	(void)snprintf(buffer, 32, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+	return buffer;
+}
+
+char *output_duration_us(char *buffer, uint64_t us)
+{
+	uint64_t s = us / 1000000;
+
+	if (us < 1000)
+		(void)snprintf(buffer, 32, "%" PRIu64 " us", us);
+	else if (us < 1000000)
+		(void)snprintf(buffer, 32, "%.1f ms", (double)us / 1000);
+	else if (s < 60)
+		(void)snprintf(buffer, 32, "%.1f s", (double)us / 1000000);
+	else if (s < 3600)
+		(void)snprintf(buffer, 32, "%" PRIu64 "m %" PRIu64 "s", s / 60, s % 60);
+	else if (s < 86400)
+		(void)snprintf(buffer, 32, "%" PRIu64 "h %" PRIu64 "m", s / 3600, s / 60 % 60);
+	else
+		(void)snprintf(buffer, 32, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
+	return buffer;
+}
+
+const char *output_member(const json_t *object, const char *key, char *buffer, size_t size)
+{
+	const json_t *member = json_object_get(object, key);
+
+	if (json_is_string(member))
+		return json_string_value(member);
+	if (json_is_boolean(member))
+		return json_is_true(member) ? "yes" : "no";
+	if (json_is_integer(member)) {
+		(void)snprintf(buffer, size, "%" JSON_INTEGER_FORMAT, json_integer_value(member));
+		return buffer;
+	}
+	if (json_is_real(member)) {
+		(void)snprintf(buffer, size, "%g", json_real_value(member));
+		return buffer;
+	}
+	return NULL;
+}
+
+static uint64_t progress_last_us;
+
+void output_progress(const char *what, uint64_t done, uint64_t total)
+{
+	char done_text[32], total_text[32];
+	uint64_t now = clock_monotonic_us();
+
+	if (!isatty(STDERR_FILENO) || now - progress_last_us < PROGRESS_INTERVAL_US)
+		return;
+	progress_last_us = now;
+	if (total > 0)
+		fprintf(stderr, "\r\033[K%s: %s of %s (%u %%)", what, output_bytes(done_text, done),
+			output_bytes(total_text, total), (unsigned)(done * 100 / total));
+	else if (done > 0)
+		fprintf(stderr, "\r\033[K%s: %s", what, output_bytes(done_text, done));
+	else
+		fprintf(stderr, "\r\033[K%s ...", what);
+	(void)fflush(stderr);
+}
+
+void output_progress_end(void)
+{
+	if (progress_last_us > 0)
+		fputs("\r\033[K", stderr);
+	progress_last_us = 0;
+}

@@ -1,0 +1,16 @@
+# The command `ferrite`.
+
+SKELETONS := $(sort $(wildcard tools/ferrite/skeletons/*/*))
+GENERATED += $(BUILD)/gen/tools/ferrite/skeletons.inc
+$(BUILD)/gen/tools/ferrite/skeletons.inc: tools/ferrite/skeletons.awk $(SKELETONS)
+	@mkdir -p $(@D)
+	$(Q)awk -f tools/ferrite/skeletons.awk $(SKELETONS) >$@
+
+FERRITE_SOURCES := $(addprefix tools/ferrite/,cli.c output.c client.c exchange.c apps.c routes.c call.c bundle.c init.c \
+	images.c status.c doctor.c doctor_kernel.c doctor_host.c completion.c commands.c)
+$(eval $(call library,ferrite-command,$(FERRITE_SOURCES)))
+ifneq ($(wildcard rootfs/bundle.c),)
+$(eval $(call program,bin/ferrite,tools/ferrite/main.c,ferrite-command bundle cudaexec-manifest cudaexec-kernels common,\
+	-lcurl -ljansson -larchive -lyaml -lcrypto -lm))
+endif
+
