@@ -1,0 +1,84 @@
+/*
+ * The program as a whole: settings, loops, and what every handler needs. One struct api per process.
+ *
+ * Threads: `control` is the main thread (control channel, channels to the other servers, admission timer). `loops` are
+ * the HTTP threads; a request, and the call it makes, stay in the loop that accepted them. `writer` is the one thread
+ * that changes the store.
+ */
+#ifndef FERRITE_API_API_H
+#define FERRITE_API_API_H
+
+#include "api/http.h"
+#include "api/path.h"
+#include "api/store.h"
+#include "api/table.h"
+#include "api/text.h"
+#include "api/worker.h"
+#include "supervisor/server.h"
+
+#define API_VERSION_ANSWER "0.2.72" /* of the contract, not ours */
+#define LOOPS_MAX	   64
+#define LISTENERS_MAX	   16
+
+struct settings {
+	char store_path[512];
+	char spool_dir[512];	   /* uploads on their way to ferrite-rootfs */
+	char jwt_auth_key[256];	   /* empty: no service authentication */
+	uint64_t memory_bytes;	   /* of all running instances together */
+	uint64_t max_output_bytes; /* of one call */
+	uint64_t max_image_bytes;  /* of one upload */
+	unsigned max_waiting;	   /* calls that wait for memory */
+	uint64_t max_wait_us;	   /* of the first of them */
+	unsigned n_loops;
+	struct http_limits http;
+};
+
+struct api;
+struct dispatcher;
+struct peers;
+
+struct api_loop {
+	struct worker worker;
+	struct api *api;
+	struct http_loop *http;
+	struct store *store; /* reading */
+	struct worker_task drain_task;
+	char *scratch; /* for decoded paths */
+	size_t scratch_size;
+};
+
+struct api {
+	struct settings settings;
+	struct server server;
+	struct worker control;
+	struct worker writer;
+	struct store *writer_store;
+	struct http_shared http;
+	struct dispatcher *dispatcher;
+	struct peers *peers;
+	unsigned n_listeners;
+	int listen_fds[LISTENERS_MAX];
+	enum listen_kind listen_kinds[LISTENERS_MAX];
+	unsigned n_loops;
+	struct api_loop loops[LOOPS_MAX];
+	_Atomic uint64_t generation; /* of apps and routes: raised by each change */
+	_Atomic bool draining;
+};
+
+typedef void api_handler(struct http_request *request, const struct path_match *match);
+
+/* The loop that owns the request. */
+static inline struct api_loop *api_loop_of(const struct http_request *request)
+{
+	return request->context;
+}
+
+/* Answers with BODY as JSON and a newline; takes its content. A failed BODY becomes a 503. */
+void api_reply(struct http_request *request, unsigned status, struct text *body);
+/* {"error":{"message":…}} */
+void api_reply_error(struct http_request *request, unsigned status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The answer to what is not there: 404 with the JSON string "Not Found". */
+void api_reply_not_found(struct http_request *request);
+
+#endif

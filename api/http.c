@@ -1,0 +1,696 @@
+#include "api/http_private.h"
+
+#include "supervisor/util.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define READ_BYTES	(64 << 10)
+#define PENDING_MAX	(64 << 10) /* read ahead while an answer is being made */
+#define DISCARD_MAX	(64 << 10)
+#define LINGER_US	2000000
+#define LISTENERS_MAX	16
+#define ACCEPTS_AT_ONCE 16 /* so that the other loops get their share of a burst */
+
+struct listener {
+	struct http_loop *loop;
+	struct event *event;
+	bool local;
+};
+
+struct http_loop {
+	struct worker *worker;
+	struct http_shared *shared;
+	void *context;
+	struct event *sweep;
+	bool draining;
+	unsigned n_listeners;
+	struct listener listeners[LISTENERS_MAX];
+	TAILQ_HEAD(, http_connection) connections;
+	time_t date_second;
+	char date[40];
+	char buffer[READ_BYTES];
+};
+
+static const http_parser_settings settings;
+
+const char *http_loop_date(struct http_loop *loop)
+{
+	time_t now = time(NULL);
+	struct tm utc;
+
+	if (now != loop->date_second) {
+		static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+		static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+						     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+		(void)gmtime_r(&now, &utc);
+		(void)snprintf(loop->date, sizeof(loop->date), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[utc.tm_wday],
+			       utc.tm_mday, months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min,
+			       utc.tm_sec);
+		loop->date_second = now;
+	}
+	return loop->date;
+}
+
+/* --- life of a connection ----------------------------------------------------------------------------------------- */
+
+static void release_body(struct http_connection *c)
+{
+	if (c->request.body) {
+		size_t length = evbuffer_get_length(c->request.body);
+
+		if (length > 0)
+			(void)evbuffer_drain(c->request.body, length);
+	}
+	atomic_fetch_sub(&c->loop->shared->buffered, c->buffered);
+	c->buffered = 0;
+}
+
+static void connection_free(struct http_connection *c)
+{
+	release_body(c);
+	TAILQ_REMOVE(&c->loop->connections, c, link);
+	if (c->read_event)
+		event_free(c->read_event);
+	if (c->write_event)
+		event_free(c->write_event);
+	if (c->request.body)
+		evbuffer_free(c->request.body);
+	if (c->pending)
+		evbuffer_free(c->pending);
+	if (c->output)
+		evbuffer_free(c->output);
+	text_done(&c->head);
+	text_done(&c->fields);
+	fd_close(&c->fd);
+	atomic_fetch_sub(&c->loop->shared->connections, 1);
+	free(c);
+}
+
+/* Every entry from the loop into a connection is paired with this: nothing below it frees the connection. */
+static void leave(struct http_connection *c)
+{
+	if (--c->depth > 0 || !c->dead)
+		return;
+	if (c->in_request) {
+		http_handler *gone = c->request.gone;
+
+		c->in_request = false;
+		c->request.gone = NULL;
+		if (gone) {
+			c->depth++;
+			gone(&c->request);
+			c->depth--;
+		}
+	}
+	connection_free(c);
+}
+
+static void set_deadline(struct http_connection *c, uint64_t after_us)
+{
+	c->deadline_us = after_us ? clock_monotonic_us() + after_us : 0;
+}
+
+/* Forgets the request that ended and waits for the next. */
+static void next_request(struct http_connection *c)
+{
+	release_body(c);
+	text_clear(&c->head);
+	c->n_headers = 0;
+	c->in_value = c->in_body = c->complete = c->expects = false;
+	c->discarded = 0;
+	c->refuse = 0;
+	c->on_complete = NULL;
+	c->on_data = NULL;
+	c->request = (struct http_request){.body = c->request.body};
+	c->state = CONNECTION_HEAD;
+	set_deadline(c, c->loop->shared->limits.idle_us);
+	if (c->loop->draining && evbuffer_get_length(c->pending) == 0)
+		c->dead = true;
+}
+
+static void linger(struct http_connection *c)
+{
+	(void)shutdown(c->fd, SHUT_WR);
+	c->state = CONNECTION_LINGER;
+	set_deadline(c, LINGER_US);
+}
+
+/* The answer is in the socket. */
+static void answer_sent(struct http_connection *c)
+{
+	if (!c->keep_alive) {
+		if (c->complete && evbuffer_get_length(c->pending) == 0)
+			c->dead = true;
+		else
+			linger(c);
+		return;
+	}
+	if (c->complete) {
+		next_request(c);
+		return;
+	}
+	/* The rest of a short body nobody wants. */
+	c->state = CONNECTION_BODY;
+	set_deadline(c, c->loop->shared->limits.body_us);
+}
+
+static void feed(struct http_connection *c, const char *data, size_t length);
+
+/* What was read ahead belongs to the next request. */
+static void feed_pending(struct http_connection *c)
+{
+	while (!c->dead && (c->state == CONNECTION_HEAD || c->state == CONNECTION_BODY) &&
+	       evbuffer_get_length(c->pending) > 0) {
+		size_t length = evbuffer_get_length(c->pending);
+		_cleanup_free_ char *data = malloc(length);
+
+		if (!data || evbuffer_remove(c->pending, data, length) != (int)length) {
+			c->dead = true;
+			return;
+		}
+		feed(c, data, length);
+	}
+	if (!c->dead)
+		(void)event_add(c->read_event, NULL);
+}
+
+void http_connection_answered(struct http_connection *c)
+{
+	if (!c->dead && evbuffer_get_length(c->output) > 0) {
+		c->state = CONNECTION_WRITE;
+		set_deadline(c, c->loop->shared->limits.write_us);
+		if (event_add(c->write_event, NULL) < 0)
+			c->dead = true;
+	} else if (!c->dead) {
+		answer_sent(c);
+		/* Inside feed() the rest of what was read comes first; it goes on by itself. */
+		if (c->depth == 1)
+			feed_pending(c);
+	}
+	leave(c);
+}
+
+bool http_connection_flush(struct http_connection *c)
+{
+	while (evbuffer_get_length(c->output) > 0) {
+		int n = evbuffer_write(c->output, c->fd);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n <= 0)
+			return false;
+		set_deadline(c, c->loop->shared->limits.write_us);
+	}
+	return true;
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+	struct http_connection *c = context;
+
+	(void)fd;
+	(void)what;
+	c->depth++;
+	if (!http_connection_flush(c)) {
+		c->dead = true;
+	} else if (evbuffer_get_length(c->output) > 0) {
+		if (event_add(c->write_event, NULL) < 0)
+			c->dead = true;
+	} else {
+		answer_sent(c);
+		feed_pending(c);
+	}
+	leave(c);
+}
+
+/* --- parsing ------------------------------------------------------------------------------------------------------ */
+
+static struct http_connection *of(http_parser *parser)
+{
+	return (struct http_connection *)((char *)parser - offsetof(struct http_connection, parser));
+}
+
+static int refuse(struct http_connection *c, unsigned status)
+{
+	c->refuse = status;
+	return -1;
+}
+
+static int add_head(struct http_connection *c, const char *at, size_t length)
+{
+	if (length > c->loop->shared->limits.header_bytes ||
+	    c->head.length > c->loop->shared->limits.header_bytes - length)
+		return refuse(c, 431);
+	text_add(&c->head, at, length);
+	return c->head.failed ? refuse(c, 503) : 0;
+}
+
+static int on_message_begin(http_parser *parser)
+{
+	struct http_connection *c = of(parser);
+
+	set_deadline(c, c->loop->shared->limits.header_us);
+	return 0;
+}
+
+static int on_field(http_parser *parser, const char *at, size_t length)
+{
+	struct http_connection *c = of(parser);
+
+	if (c->in_body)
+		return 0;
+	if (c->n_headers == 0 || c->in_value) {
+		if (c->n_headers == HTTP_HEADERS_MAX)
+			return refuse(c, 431);
+		if (add_head(c, "", 1) < 0)
+			return -1;
+		c->name_at[c->n_headers] = c->head.length;
+		c->value_at[c->n_headers++] = 0;
+		c->in_value = false;
+	}
+	return add_head(c, at, length);
+}
+
+static int on_value(http_parser *parser, const char *at, size_t length)
+{
+	struct http_connection *c = of(parser);
+
+	if (c->in_body)
+		return 0;
+	if (!c->in_value) {
+		if (add_head(c, "", 1) < 0)
+			return -1;
+		c->value_at[c->n_headers - 1] = c->head.length;
+		c->in_value = true;
+	}
+	return add_head(c, at, length);
+}
+
+static int on_url(http_parser *parser, const char *at, size_t length)
+{
+	return add_head(of(parser), at, length);
+}
+
+static enum request_method method_of(unsigned method)
+{
+	static const unsigned char known[] = {
+		[HTTP_GET] = METHOD_GET + 1,	   [HTTP_POST] = METHOD_POST + 1,
+		[HTTP_PUT] = METHOD_PUT + 1,	   [HTTP_PATCH] = METHOD_PATCH + 1,
+		[HTTP_HEAD] = METHOD_HEAD + 1,	   [HTTP_OPTIONS] = METHOD_OPTIONS + 1,
+		[HTTP_DELETE] = METHOD_DELETE + 1, [HTTP_CONNECT] = METHOD_CONNECT + 1,
+		[HTTP_TRACE] = METHOD_TRACE + 1,
+	};
+
+	return method < ARRAY_LEN(known) && known[method] ? known[method] - 1u : METHOD_OTHER;
+}
+
+static int on_headers_complete(http_parser *parser)
+{
+	struct http_connection *c = of(parser);
+	struct http_request *r = &c->request;
+	const char *expect;
+
+	for (unsigned i = 0; i < c->n_headers; i++) {
+		c->headers[i].name = c->head.data + c->name_at[i];
+		c->headers[i].value = c->value_at[i] ? c->head.data + c->value_at[i] : "";
+	}
+	/* "Upgrade" is an offer, which we do not take; and the target of a CONNECT is a path here. */
+	parser->upgrade = 0;
+	c->in_body = true;
+	c->state = CONNECTION_BODY;
+	set_deadline(c, c->loop->shared->limits.body_us);
+	c->keep_alive = http_should_keep_alive(parser) && !c->loop->draining;
+	r->method = method_of(parser->method);
+	r->method_name = http_method_str((enum http_method)parser->method);
+	r->target = c->head.data ? c->head.data : "";
+	r->headers = c->headers;
+	r->n_headers = c->n_headers;
+	r->local = c->local;
+	r->received_us = clock_monotonic_us();
+	r->context = c->loop->context;
+	r->content_length = -1;
+	if (parser->content_length != UINT64_MAX)
+		r->content_length = (int64_t)MIN(parser->content_length, (uint64_t)INT64_MAX);
+	else if (!(parser->flags & F_CHUNKED))
+		r->content_length = 0;
+	expect = http_header(r, "Expect");
+	c->expects = expect && strcasecmp(expect, "100-continue") == 0 && r->content_length != 0;
+	c->in_request = true;
+	c->loop->shared->handler(r);
+	return 0;
+}
+
+static int on_body(http_parser *parser, const char *at, size_t length)
+{
+	struct http_connection *c = of(parser);
+	struct http_shared *shared = c->loop->shared;
+
+	c->expects = false;
+	set_deadline(c, shared->limits.body_us);
+	if (c->in_request && c->on_data) {
+		(void)c->on_data(&c->request, at, length);
+		return 0;
+	}
+	if (c->in_request && c->on_complete) {
+		if (c->buffered + length > c->body_max)
+			return refuse(c, 413);
+		if (atomic_fetch_add(&shared->buffered, length) + length > shared->limits.buffered_bytes ||
+		    evbuffer_add(c->request.body, at, length) < 0) {
+			atomic_fetch_sub(&shared->buffered, length);
+			return refuse(c, 503);
+		}
+		c->buffered += length;
+		return 0;
+	}
+	/* A handler that replies from its own callback later may still take the body: nobody has asked yet. */
+	c->discarded += length;
+	return c->discarded > DISCARD_MAX ? refuse(c, 413) : 0;
+}
+
+static int on_message_complete(http_parser *parser)
+{
+	of(parser)->complete = true;
+	/* One request at a time: the rest waits until this one is answered. */
+	http_parser_pause(parser, 1);
+	return 0;
+}
+
+static const http_parser_settings settings = {
+	.on_message_begin = on_message_begin,
+	.on_url = on_url,
+	.on_header_field = on_field,
+	.on_header_value = on_value,
+	.on_headers_complete = on_headers_complete,
+	.on_body = on_body,
+	.on_message_complete = on_message_complete,
+};
+
+static void send_continue(struct http_connection *c)
+{
+	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	if (!c->expects)
+		return;
+	c->expects = false;
+	if (evbuffer_add(c->output, text, sizeof(text) - 1) < 0 || !http_connection_flush(c))
+		c->dead = true;
+	else if (evbuffer_get_length(c->output) > 0)
+		(void)event_add(c->write_event, NULL);
+}
+
+static const char *refusal(unsigned status)
+{
+	switch (status) {
+	case 408:
+		return "The request took too long to arrive";
+	case 413:
+		return "The request body is too large";
+	case 431:
+		return "The request header is too large";
+	case 503:
+		return "Too many requests are being received, try again";
+	default:
+		return "Malformed HTTP request";
+	}
+}
+
+/* Ends a request that cannot be read on. */
+static void break_off(struct http_connection *c, unsigned status)
+{
+	http_handler *gone = c->request.gone;
+
+	c->keep_alive = false;
+	if (!c->in_request && c->in_body) {
+		/* It was answered already; only its body broke a rule. */
+		linger(c);
+		return;
+	}
+	if (gone) {
+		c->request.gone = NULL;
+		gone(&c->request);
+	}
+	c->complete = false;
+	c->request.content_length = -1;
+	http_reply_error(&c->request, status, refusal(status));
+}
+
+static void finish_body(struct http_connection *c)
+{
+	if (c->in_request && c->on_complete) {
+		http_handler *complete = c->on_complete;
+
+		c->on_complete = NULL;
+		complete(&c->request);
+	}
+}
+
+void http_collect(struct http_request *request, size_t max, http_handler *complete)
+{
+	struct http_connection *c = (struct http_connection *)request;
+
+	c->body_max = max ? max : c->loop->shared->limits.body_bytes;
+	if (request->content_length > 0 && (uint64_t)request->content_length > c->body_max) {
+		break_off(c, 413);
+		return;
+	}
+	c->on_complete = complete;
+	send_continue(c);
+}
+
+void http_stream(struct http_request *request, http_data *data, http_handler *complete)
+{
+	struct http_connection *c = (struct http_connection *)request;
+
+	c->on_data = data;
+	c->on_complete = complete;
+	send_continue(c);
+}
+
+static void feed(struct http_connection *c, const char *data, size_t length)
+{
+	while (length > 0 && !c->dead && c->state != CONNECTION_LINGER) {
+		size_t used;
+
+		if (c->state == CONNECTION_BUSY || c->state == CONNECTION_WRITE) {
+			if (evbuffer_add(c->pending, data, length) < 0)
+				c->dead = true;
+			if (evbuffer_get_length(c->pending) >= PENDING_MAX)
+				(void)event_del(c->read_event);
+			return;
+		}
+		used = http_parser_execute(&c->parser, &settings, data, length);
+		data += used;
+		length -= used;
+		if (HTTP_PARSER_ERRNO(&c->parser) == HPE_PAUSED) {
+			http_parser_pause(&c->parser, 0);
+			if (c->in_request) {
+				c->state = CONNECTION_BUSY;
+				c->deadline_us = 0;
+				finish_body(c);
+			} else if (c->state == CONNECTION_BODY) {
+				answer_sent(c);
+			}
+		} else if (HTTP_PARSER_ERRNO(&c->parser) != HPE_OK && !c->dead) {
+			break_off(c, c->refuse						    ? c->refuse
+				     : HTTP_PARSER_ERRNO(&c->parser) == HPE_HEADER_OVERFLOW ? 431
+											    : 400);
+			return;
+		}
+	}
+}
+
+/* --- the loop ----------------------------------------------------------------------------------------------------- */
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct http_connection *c = context;
+	ssize_t n = read(fd, c->loop->buffer, sizeof(c->loop->buffer));
+
+	(void)what;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	c->depth++;
+	if (n <= 0)
+		c->dead = true;
+	else
+		feed(c, c->loop->buffer, (size_t)n);
+	leave(c);
+}
+
+static struct http_connection *connection_new(struct http_loop *loop, int fd, bool local)
+{
+	struct http_connection *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		(void)close(fd);
+		return NULL;
+	}
+	c->loop = loop;
+	c->fd = fd;
+	c->local = local;
+	atomic_fetch_add(&loop->shared->connections, 1);
+	TAILQ_INSERT_TAIL(&loop->connections, c, link);
+	http_parser_init(&c->parser, HTTP_REQUEST);
+	c->read_event = event_new(loop->worker->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+	c->write_event = event_new(loop->worker->base, fd, EV_WRITE, on_writable, c);
+	c->request.body = evbuffer_new();
+	c->pending = evbuffer_new();
+	c->output = evbuffer_new();
+	set_deadline(c, loop->shared->limits.header_us);
+	if (!c->read_event || !c->write_event || !c->request.body || !c->pending || !c->output ||
+	    event_add(c->read_event, NULL) < 0) {
+		connection_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+static void refuse_connection(int fd)
+{
+	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 53\r\n"
+				   "Content-Type: application/json; charset=utf-8\r\nConnection: close\r\n\r\n"
+				   "{\"error\":{\"message\":\"Too many connections, try again\"}}";
+
+	(void)!send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)close(fd);
+}
+
+static void on_connect(evutil_socket_t listen_fd, short what, void *context)
+{
+	struct listener *listener = context;
+	struct http_loop *loop = listener->loop;
+
+	(void)what;
+	for (unsigned i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		int one = 1;
+		int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0) {
+			/* Out of descriptors: asking again at once would spin; the sweep listens again. */
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+				(void)event_del(listener->event);
+			return;
+		}
+		if (atomic_load(&loop->shared->connections) >= loop->shared->limits.connections) {
+			refuse_connection(fd);
+			continue;
+		}
+		if (!listener->local)
+			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		(void)connection_new(loop, fd, listener->local);
+	}
+}
+
+static void expire(struct http_connection *c)
+{
+	c->depth++;
+	if (c->in_request && c->state == CONNECTION_BODY)
+		break_off(c, 408);
+	else if (c->state == CONNECTION_HEAD && c->head.length > 0)
+		break_off(c, 408);
+	else
+		c->dead = true;
+	leave(c);
+}
+
+/* Time limits are seconds, not milliseconds: one pass a second over the connections costs less than a timer each. */
+static void on_sweep(evutil_socket_t fd, short what, void *context)
+{
+	struct http_loop *loop = context;
+	uint64_t now = clock_monotonic_us();
+	struct http_connection *c = TAILQ_FIRST(&loop->connections);
+
+	(void)fd;
+	(void)what;
+	while (c) {
+		struct http_connection *next = TAILQ_NEXT(c, link);
+
+		if (c->deadline_us && c->deadline_us <= now)
+			expire(c);
+		c = next;
+	}
+	for (unsigned i = 0; !loop->draining && i < loop->n_listeners; i++)
+		if (!event_pending(loop->listeners[i].event, EV_READ, NULL))
+			(void)event_add(loop->listeners[i].event, NULL);
+}
+
+int http_loop_open(struct worker *worker, struct http_shared *shared, void *context, struct http_loop **ret_loop,
+		   struct err *err)
+{
+	static const struct timeval second = {.tv_sec = 1};
+	struct http_loop *loop = calloc(1, sizeof(*loop));
+
+	if (!loop)
+		return err_sys(err, ENOMEM, "HTTP loop");
+	loop->worker = worker;
+	loop->shared = shared;
+	loop->context = context;
+	TAILQ_INIT(&loop->connections);
+	loop->sweep = event_new(worker->base, -1, EV_PERSIST, on_sweep, loop);
+	if (!loop->sweep || event_add(loop->sweep, &second) < 0) {
+		http_loop_close(loop);
+		return err_set(err, ENOMEM, "HTTP loop");
+	}
+	*ret_loop = loop;
+	return 0;
+}
+
+int http_loop_listen(struct http_loop *loop, int listen_fd, bool local, struct err *err)
+{
+	struct listener *listener = &loop->listeners[loop->n_listeners];
+
+	if (loop->n_listeners == LISTENERS_MAX)
+		return err_set(err, E2BIG, "more than %d listening sockets", LISTENERS_MAX);
+	if (evutil_make_socket_nonblocking(listen_fd) < 0)
+		return err_sys(err, errno, "listening socket");
+	*listener = (struct listener){.loop = loop, .local = local};
+	listener->event = event_new(loop->worker->base, listen_fd, EV_READ | EV_PERSIST, on_connect, listener);
+	if (!listener->event || event_add(listener->event, NULL) < 0)
+		return err_set(err, ENOMEM, "listening socket");
+	loop->n_listeners++;
+	return 0;
+}
+
+void http_loop_drain(struct http_loop *loop)
+{
+	struct http_connection *c = TAILQ_FIRST(&loop->connections);
+
+	loop->draining = true;
+	for (unsigned i = 0; i < loop->n_listeners; i++)
+		(void)event_del(loop->listeners[i].event);
+	while (c) {
+		struct http_connection *next = TAILQ_NEXT(c, link);
+
+		c->depth++;
+		if (c->state == CONNECTION_HEAD && c->head.length == 0)
+			c->dead = true;
+		leave(c);
+		c = next;
+	}
+}
+
+void http_loop_close(struct http_loop *loop)
+{
+	if (!loop)
+		return;
+	while (!TAILQ_EMPTY(&loop->connections)) {
+		struct http_connection *c = TAILQ_FIRST(&loop->connections);
+
+		c->depth++;
+		c->dead = true;
+		leave(c);
+	}
+	for (unsigned i = 0; i < loop->n_listeners; i++)
+		if (loop->listeners[i].event)
+			event_free(loop->listeners[i].event);
+	if (loop->sweep)
+		event_free(loop->sweep);
+	free(loop);
+}

@@ -1,0 +1,13 @@
+# ferrite-api: HTTP, apps and routes, and the scheduling of calls. No privileges.
+
+API_SOURCES := api/table.c api/worker.c api/text.c api/http.c api/http_reply.c api/path.c api/json.c api/model.c \
+	api/gpuwish.c api/store.c api/reply.c api/change.c api/apps.c api/routes.c api/router.c \
+	api/status.c api/settings.c api/service.c
+$(eval $(call library,api,$(API_SOURCES)))
+
+API_LDLIBS := -levent_core -lhttp_parser -ljansson -lsqlite3 -lpthread
+$(eval $(call program,libexec/ferrite-api,api/main.c,api common,$(API_LDLIBS)))
+
+# Stands for ferrited and the other servers in tests of the HTTP contract.
+$(eval $(call program,tests/api_parent,tests/integration/api_parent.c,common,-lpthread))
+TEST_PROGRAMS += $(BUILD)/tests/api_parent

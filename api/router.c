@@ -1,0 +1,95 @@
+#include "api/router.h"
+
+#include "api/admin.h"
+#include "api/status.h"
+
+#include "supervisor/util.h"
+
+#include <string.h>
+
+#define BIT(m) (1u << METHOD_##m)
+#define RUN_METHODS \
+	(BIT(GET) | BIT(POST) | BIT(PUT) | BIT(PATCH) | BIT(HEAD) | BIT(OPTIONS) | BIT(DELETE) | BIT(CONNECT) | \
+	 BIT(TRACE))
+
+struct endpoint {
+	const char *pattern;
+	unsigned methods;
+	bool guarded; /* by the service's own authentication */
+	api_handler *handler;
+};
+
+/* The first row that fits counts. The route "/" has two spellings: …/routes/ always, …/routes where no list is meant.
+ */
+static const struct endpoint endpoints[] = {
+	{"/", BIT(GET), false, status_banner},
+	{"/version", BIT(GET), false, status_version},
+	{"/stats", BIT(GET), false, status_stats},
+	{"/healthz", BIT(GET) | BIT(HEAD), false, status_health},
+	{"/readyz", BIT(GET) | BIT(HEAD), false, status_ready},
+	{"/v1/apps", BIT(GET), true, apps_list},
+	{"/v1/apps", BIT(POST), true, apps_create},
+	{"/v1/apps/:", BIT(GET), true, apps_get},
+	{"/v1/apps/:", BIT(PATCH), true, apps_update},
+	{"/v1/apps/:", BIT(DELETE), true, apps_delete},
+	{"/v1/apps/:/routes", BIT(POST), true, routes_create},
+	{"/v1/apps/:/routes/*", BIT(GET), true, routes_get},
+	{"/v1/apps/:/routes/*", BIT(PATCH), true, routes_update},
+	{"/v1/apps/:/routes/*", BIT(DELETE), true, routes_delete},
+	{"/v1/apps/:/routes", BIT(GET), true, routes_list},
+	{"/v1/apps/:/routes", BIT(PATCH), true, routes_update},
+	{"/v1/apps/:/routes", BIT(DELETE), true, routes_delete},
+	{"/v1/routes", BIT(GET), true, routes_list_all},
+};
+
+/* False when it has replied. */
+static bool allowed(struct http_request *request, const struct endpoint *endpoint)
+{
+	const struct settings *settings = &api_loop_of(request)->api->settings;
+
+	if (!endpoint->guarded || request->local || !*settings->jwt_auth_key)
+		return true;
+	/* Never let through what was meant to be guarded. */
+	api_reply_error(request, 501,
+			"Service authentication (JWT_AUTH_KEY) is set, and this version cannot check tokens: use the "
+			"UNIX socket");
+	return false;
+}
+
+static bool scratch(struct api_loop *loop, size_t size)
+{
+	char *bigger;
+
+	if (size <= loop->scratch_size)
+		return true;
+	bigger = realloc(loop->scratch, size);
+	if (!bigger)
+		return false;
+	loop->scratch = bigger;
+	loop->scratch_size = size;
+	return true;
+}
+
+void router_handle(struct http_request *request)
+{
+	struct api_loop *loop = api_loop_of(request);
+	struct path_match match;
+
+	if (!scratch(loop, strlen(request->target) + 2)) {
+		api_reply_error(request, 503, "ferrite is out of memory");
+		return;
+	}
+	if (path_decode(request->target, loop->scratch) < 0) {
+		api_reply_error(request, 400, "Malformed request path");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
+		if (!(endpoints[i].methods & (1u << request->method)) ||
+		    !path_match(endpoints[i].pattern, loop->scratch, &match))
+			continue;
+		if (allowed(request, &endpoints[i]))
+			endpoints[i].handler(request, &match);
+		return;
+	}
+	api_reply_not_found(request);
+}

@@ -1,0 +1,216 @@
+#include "api/service.h"
+
+#include "api/router.h"
+#include "api/settings.h"
+
+#include "supervisor/log.h"
+#include "supervisor/util.h"
+
+#include <string.h>
+
+#define DRAIN_CHECK_US 20000
+
+struct service {
+	struct api api;
+	struct event *control_event, *drain_event;
+	uint64_t drain_deadline_us;
+	int result;
+	struct err err;
+};
+
+static int on_config(void *context, const char *key, const char *value, bool reload, struct err *err)
+{
+	struct service *service = context;
+	struct api *api = &service->api;
+	int r = settings_set(&api->settings, key, value, reload, err);
+
+	if (r == 0 && reload)
+		api->http.limits = api->settings.http;
+	return r;
+}
+
+static int on_channel(void *context, enum peer peer, int fd, struct err *err)
+{
+	struct service *service = context;
+
+	(void)service;
+	(void)peer;
+	(void)err;
+	(void)close(fd);
+	return 0;
+}
+
+static int on_listener(void *context, enum listen_kind kind, int fd, struct err *err)
+{
+	struct service *service = context;
+	struct api *api = &service->api;
+
+	if (api->n_listeners == LISTENERS_MAX || api->n_loops > 0) {
+		(void)close(fd);
+		return err_set(err, E2BIG, "a listening socket too many");
+	}
+	api->listen_fds[api->n_listeners] = fd;
+	api->listen_kinds[api->n_listeners++] = kind;
+	return 0;
+}
+
+static void run_drain(struct worker_task *task)
+{
+	struct api_loop *loop = TABLE_OWNER(task, struct api_loop, drain_task);
+
+	http_loop_drain(loop->http);
+}
+
+static void on_drain_check(evutil_socket_t fd, short what, void *context)
+{
+	struct service *service = context;
+
+	(void)fd;
+	(void)what;
+	if (atomic_load(&service->api.http.connections) == 0 ||
+	    (service->drain_deadline_us && clock_monotonic_us() >= service->drain_deadline_us))
+		worker_stop(&service->api.control);
+}
+
+static void on_drain(void *context, uint64_t deadline_us)
+{
+	static const struct timeval interval = {.tv_usec = DRAIN_CHECK_US};
+	struct service *service = context;
+	struct api *api = &service->api;
+
+	if (atomic_exchange(&api->draining, true))
+		return;
+	log_info("draining", LOG_INT("connections", atomic_load(&api->http.connections)));
+	service->drain_deadline_us = deadline_us;
+	for (unsigned i = 0; i < api->n_loops; i++) {
+		api->loops[i].drain_task.run = run_drain;
+		worker_post(&api->loops[i].worker, &api->loops[i].drain_task);
+	}
+	(void)event_add(service->drain_event, &interval);
+}
+
+static const struct server_callbacks callbacks = {
+	.config = on_config,
+	.channel = on_channel,
+	.listener = on_listener,
+	.drain = on_drain,
+};
+
+static void on_control(evutil_socket_t fd, short what, void *context)
+{
+	struct service *service = context;
+	int r = server_dispatch(&service->api.server, &service->err);
+
+	(void)fd;
+	(void)what;
+	if (r > 0)
+		return;
+	if (r == 0)
+		r = err_set(&service->err, EPIPE, "ferrited is gone");
+	service->result = r;
+	worker_stop(&service->api.control);
+}
+
+static int open_loop(struct api *api, struct err *err)
+{
+	struct api_loop *loop = &api->loops[api->n_loops];
+	int r = worker_open(&loop->worker, api->n_loops, loop, err);
+
+	loop->api = api;
+	api->n_loops++;
+	if (r == 0)
+		r = store_open(api->settings.store_path, false, &loop->store, err);
+	if (r == 0)
+		r = http_loop_open(&loop->worker, &api->http, loop, &loop->http, err);
+	for (unsigned i = 0; r == 0 && i < api->n_listeners; i++)
+		r = http_loop_listen(loop->http, api->listen_fds[i], api->listen_kinds[i] == LISTEN_UNIX, err);
+	return r;
+}
+
+static int open_all(struct service *service, struct err *err)
+{
+	struct api *api = &service->api;
+	int r;
+
+	api->http.limits = api->settings.http;
+	api->http.handler = router_handle;
+	if (!*api->settings.store_path)
+		return err_set(err, EINVAL, "no place for the store was given (api_dir or db_url)");
+	r = store_open(api->settings.store_path, true, &api->writer_store, err);
+	if (r == 0)
+		r = worker_open(&api->writer, 0, api, err);
+	if (r < 0)
+		return r;
+	service->control_event =
+		event_new(api->control.base, api->server.fd, EV_READ | EV_PERSIST, on_control, service);
+	service->drain_event = event_new(api->control.base, -1, EV_PERSIST, on_drain_check, service);
+	if (!service->control_event || !service->drain_event || event_add(service->control_event, NULL) < 0)
+		return err_set(err, ENOMEM, "control channel");
+	for (unsigned i = 0; r == 0 && i < api->settings.n_loops; i++)
+		r = open_loop(api, err);
+	return r;
+}
+
+static int start_all(struct api *api, struct err *err)
+{
+	int r = worker_start(&api->writer, err);
+
+	for (unsigned i = 0; r == 0 && i < api->n_loops; i++)
+		r = worker_start(&api->loops[i].worker, err);
+	return r < 0 ? r : server_ready(&api->server, err);
+}
+
+static void close_all(struct service *service)
+{
+	struct api *api = &service->api;
+
+	for (unsigned i = 0; i < api->n_loops; i++)
+		if (api->loops[i].worker.running)
+			worker_stop(&api->loops[i].worker);
+	for (unsigned i = 0; i < api->n_loops; i++)
+		worker_join(&api->loops[i].worker);
+	if (api->writer.running)
+		worker_stop(&api->writer);
+	worker_close(&api->writer);
+	for (unsigned i = 0; i < api->n_loops; i++) {
+		http_loop_close(api->loops[i].http);
+		worker_close(&api->loops[i].worker);
+		store_close(api->loops[i].store);
+		free(api->loops[i].scratch);
+	}
+	if (service->control_event)
+		event_free(service->control_event);
+	if (service->drain_event)
+		event_free(service->drain_event);
+	worker_close(&api->control);
+	store_close(api->writer_store);
+	for (unsigned i = 0; i < api->n_listeners; i++)
+		fd_close(&api->listen_fds[i]);
+	free(api->server.message);
+}
+
+int service_run(struct err *err)
+{
+	struct service *service = calloc(1, sizeof(*service));
+	int r;
+
+	if (!service)
+		return err_sys(err, ENOMEM, "service");
+	settings_default(&service->api.settings);
+	r = worker_open(&service->api.control, 0, &service->api, err);
+	if (r == 0)
+		r = server_open(&service->api.server, "ferrite-api", &callbacks, service, err);
+	if (r == 0)
+		r = open_all(service, err);
+	if (r == 0)
+		r = start_all(&service->api, err);
+	if (r == 0) {
+		worker_run(&service->api.control);
+		r = service->result;
+		if (r < 0)
+			*err = service->err;
+	}
+	close_all(service);
+	free(service);
+	return r;
+}

@@ -1,0 +1,125 @@
+#include "api/settings.h"
+
+#include "supervisor/str.h"
+#include "supervisor/util.h"
+
+#include <string.h>
+#include <sys/sysinfo.h>
+
+#define OUTPUT_BYTES	 (64 * MIB)
+#define IMAGE_BYTES	 (16 * GIB)
+#define WAITING_MAX	 100
+#define WAIT_US		 10000000
+#define RESERVED_PERCENT 10 /* of the machine's memory, for everything that is no function */
+
+void settings_default(struct settings *settings)
+{
+	struct sysinfo info = {0};
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	(void)sysinfo(&info);
+	*settings = (struct settings){
+		.memory_bytes = (uint64_t)info.totalram * info.mem_unit / 100 * (100 - RESERVED_PERCENT),
+		.max_output_bytes = OUTPUT_BYTES,
+		.max_image_bytes = IMAGE_BYTES,
+		.max_waiting = WAITING_MAX,
+		.max_wait_us = WAIT_US,
+		.n_loops = (unsigned)MIN(MAX(n, 1), LOOPS_MAX),
+		.http = HTTP_LIMITS_DEFAULT,
+	};
+}
+
+static int set_path(char *buffer, size_t size, const char *folder, const char *name, struct err *err)
+{
+	int n = snprintf(buffer, size, "%s%s", folder, name);
+
+	return n > 0 && (size_t)n < size ? 0 : err_set(err, ENAMETOOLONG, "the path is too long");
+}
+
+/* sqlite:PATH, sqlite://PATH, or nothing. */
+static int set_database(struct settings *settings, const char *url, struct err *err)
+{
+	size_t scheme = strcspn(url, ":");
+
+	if (!*url)
+		return 0;
+	if (strncmp(url, "sqlite:", 7) != 0)
+		return err_set(err, EINVAL, "db type not supported %.*s (sqlite:PATH is)", (int)MIN(scheme, (size_t)64),
+			       url);
+	url += strncmp(url + 7, "//", 2) == 0 ? 9 : 7;
+	return set_path(settings->store_path, sizeof(settings->store_path), url, "", err);
+}
+
+static int set_size(uint64_t *bytes, const char *value, struct err *err)
+{
+	uint64_t size;
+
+	if (str_size(value, 1, &size) < 0 || size == 0)
+		return err_set(err, EINVAL, "\"%.64s\" is no size (a number of bytes, or with KiB, MiB, GiB)", value);
+	*bytes = size;
+	return 0;
+}
+
+static int set_number(uint64_t minimum, uint64_t maximum, uint64_t *number, const char *value, struct err *err)
+{
+	uint64_t read;
+
+	if (!str_u64(value, &read) || read < minimum || read > maximum)
+		return err_set(err, EINVAL, "\"%.64s\" is no number from %llu to %llu", value,
+			       (unsigned long long)minimum, (unsigned long long)maximum);
+	*number = read;
+	return 0;
+}
+
+static int set_limit(struct settings *settings, const char *key, const char *value, struct err *err)
+{
+	uint64_t number = 0;
+	int r = 0;
+
+	if (strcmp(key, "max_body_bytes") == 0) {
+		r = set_size(&number, value, err);
+		settings->http.body_bytes = r < 0 ? settings->http.body_bytes : number;
+	} else if (strcmp(key, "max_header_bytes") == 0) {
+		r = set_size(&number, value, err);
+		settings->http.header_bytes = r < 0 ? settings->http.header_bytes : MIN(number, 64 * KIB);
+	} else if (strcmp(key, "max_connections") == 0) {
+		r = set_number(1, 1000000, &number, value, err);
+		settings->http.connections = r < 0 ? settings->http.connections : (unsigned)number;
+	} else if (strcmp(key, "max_waiting") == 0) {
+		r = set_number(0, 100000, &number, value, err);
+		settings->max_waiting = r < 0 ? settings->max_waiting : (unsigned)number;
+	} else if (strcmp(key, "max_output_bytes") == 0) {
+		r = set_size(&settings->max_output_bytes, value, err);
+	} else if (strcmp(key, "max_image_bytes") == 0) {
+		r = set_size(&settings->max_image_bytes, value, err);
+	} else if (strcmp(key, "memory_total") == 0) {
+		r = set_size(&settings->memory_bytes, value, err);
+	}
+	return r;
+}
+
+int settings_set(struct settings *settings, const char *key, const char *value, bool reload, struct err *err)
+{
+	uint64_t number = 0;
+
+	if (strcmp(key, "jwt_auth_key") == 0)
+		return str_copy(settings->jwt_auth_key, sizeof(settings->jwt_auth_key), value)
+			       ? 0
+			       : err_set(err, EINVAL, "longer than %zu bytes", sizeof(settings->jwt_auth_key) - 1);
+	if (!reload && strcmp(key, "db_url") == 0)
+		return set_database(settings, value, err);
+	if (!reload && strcmp(key, "api_dir") == 0) {
+		int r = set_path(settings->spool_dir, sizeof(settings->spool_dir), value, "", err);
+
+		return r < 0 || *settings->store_path ? r
+						      : set_path(settings->store_path, sizeof(settings->store_path),
+								 value, "/ferrite.db", err);
+	}
+	if (!reload && strcmp(key, "api_threads") == 0) {
+		int r = set_number(1, LOOPS_MAX, &number, value, err);
+
+		settings->n_loops = r < 0 ? settings->n_loops : (unsigned)number;
+		return r;
+	}
+	return set_limit(settings, key, value, err);
+}

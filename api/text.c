@@ -1,0 +1,118 @@
+#include "api/text.h"
+
+#include "supervisor/util.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define ROOM_MIN 256
+
+void text_done(struct text *text)
+{
+	free(text->data);
+	*text = (struct text){0};
+}
+
+void text_clear(struct text *text)
+{
+	text->length = 0;
+	text->failed = false;
+	if (text->data)
+		text->data[0] = '\0';
+}
+
+static bool reserve(struct text *text, size_t more)
+{
+	size_t wanted = MAX(text->room ? text->room * 2 : ROOM_MIN, text->length + more + 1);
+	char *bigger;
+
+	if (text->failed)
+		return false;
+	if (text->room - text->length > more && text->data)
+		return true;
+	bigger = realloc(text->data, wanted);
+	if (!bigger) {
+		text->failed = true;
+		return false;
+	}
+	text->data = bigger;
+	text->room = wanted;
+	return true;
+}
+
+void text_add(struct text *text, const void *bytes, size_t length)
+{
+	if (!reserve(text, length))
+		return;
+	if (length > 0)
+		memcpy(text->data + text->length, bytes, length);
+	text->length += length;
+	text->data[text->length] = '\0';
+}
+
+void text_puts(struct text *text, const char *string)
+{
+	text_add(text, string, strlen(string));
+}
+
+void text_printf(struct text *text, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (n < 0 || !reserve(text, (size_t)n))
+		return;
+	va_start(args, format);
+	(void)vsnprintf(text->data + text->length, (size_t)n + 1, format, args);
+	va_end(args);
+	text->length += (size_t)n;
+}
+
+/* Length of the well-formed UTF-8 sequence at AT, 0 when there is none. */
+static size_t utf8_length(const unsigned char *at)
+{
+	size_t n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	/* Over-long forms, surrogates, and what lies above U+10FFFF. */
+	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
+	    (at[0] == 0xf4 && at[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+void text_json(struct text *text, const char *string)
+{
+	const unsigned char *at = (const unsigned char *)string;
+
+	text_add(text, "\"", 1);
+	while (*at) {
+		size_t plain = 0;
+		size_t n;
+
+		while (at[plain] >= 0x20 && at[plain] < 0x7f && at[plain] != '"' && at[plain] != '\\')
+			plain++;
+		text_add(text, at, plain);
+		at += plain;
+		if (!*at)
+			break;
+		n = utf8_length(at);
+		if (*at == '"' || *at == '\\')
+			text_printf(text, "\\%c", *at);
+		else if (*at == '\n')
+			text_puts(text, "\\n");
+		else if (*at < 0x20)
+			text_printf(text, "\\u%04x", *at);
+		else if (n == 0)
+			text_puts(text, "\\ufffd");
+		else
+			text_add(text, at, n);
+		at += n ? n : 1;
+	}
+	text_add(text, "\"", 1);
+}
