@@ -14,3 +14,4 @@ $(eval $(call program,bin/ferrite,tools/ferrite/main.c,ferrite-command bundle cu
 	-lcurl -ljansson -larchive -lyaml -lcrypto -lm))
 endif
 
+INSTALLED_FILES += docs/man/ferrite.1=share/man/man1/ferrite.1
