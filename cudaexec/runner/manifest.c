@@ -25,7 +25,7 @@ int manifest_find_symbol(const struct manifest *m, const char *name)
 
 /* Looks a name of an expression up and remembers the one that is missing, for the error. */
 struct resolver {
-	const struct manifest *m;
+	struct manifest *m;
 	char unknown[EXPR_NAME_MAX + 1];
 };
 
@@ -36,6 +36,8 @@ static int resolve(void *user, const char *name)
 
 	if (slot < 0)
 		(void)str_copy(r->unknown, sizeof(r->unknown), name);
+	else
+		r->m->symbol_used[slot] = true;
 	return slot;
 }
 
@@ -57,7 +59,7 @@ static int fail_unknown_name(struct section *s, const struct manifest *m, const 
 	return section_fail(s, EINVAL, "unbound name \"%s\": no input has it", name);
 }
 
-int manifest_parse_expr(struct section *s, const struct manifest *m, const json_t *value, struct expr **ret_expr)
+int manifest_parse_expr(struct section *s, struct manifest *m, const json_t *value, struct expr **ret_expr)
 {
 	struct resolver resolver = {.m = m};
 	int r;

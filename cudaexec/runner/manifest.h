@@ -95,6 +95,7 @@ struct manifest {
 
 	/* Names that expressions use: dimensions of inputs and scalar integer inputs. */
 	char symbols[MANIFEST_SYMBOLS_MAX][MANIFEST_NAME_MAX + 1];
+	bool symbol_used[MANIFEST_SYMBOLS_MAX]; /* some expression or shape needs its value */
 	size_t n_symbols;
 
 	char *canonical; /* the section as compact JSON with sorted keys */

@@ -15,7 +15,7 @@ int manifest_find_symbol(const struct manifest *m, const char *name);
  * Compiles an integer or a string (the expression's source) at the current place. Every name must be a symbol; the
  * error for an unknown one suggests the nearest.
  */
-int manifest_parse_expr(struct section *s, const struct manifest *m, const json_t *value, struct expr **ret_expr);
+int manifest_parse_expr(struct section *s, struct manifest *m, const json_t *value, struct expr **ret_expr);
 
 /* inputs, outputs, scratch: manifest_tensors.c */
 int manifest_parse_tensors(struct section *s, struct manifest *m, const json_t *section);

@@ -120,7 +120,8 @@ static int check_default(struct section *s, const struct manifest_tensor *t)
 			return section_fail(s, EINVAL, "dimension %u is %llu, the shape says %lld", i,
 					    (unsigned long long)dims[i], (long long)number);
 	}
-	if (!values_count(t->datatype, dims, rank, &count))
+	/* Ragged arrays may announce more than their text can hold. */
+	if (!values_count(t->datatype, dims, rank, &count) || count > MANIFEST_TEXT_MAX)
 		return section_fail(s, E2BIG, "too many elements");
 	elements = malloc(count * datatype_size(t->datatype) + 1);
 	if (!elements)

@@ -1,7 +1,20 @@
-# cudaexec: the runner of CUDA bundles, and the library that the bundler shares with it.
-$(eval $(call library,cudaexec-manifest,$(addprefix cudaexec/runner/,datatype.c expr.c json_exact.c values.c section.c \
-	manifest.c manifest_tensors.c manifest_launch.c manifest_kernels.c)))
-$(eval $(call library,cudaexec-kernels,cudaexec/runner/kernel_list.c cudaexec/runner/cubin.c))
+# cudaexec, the runner of CUDA bundles, and the libraries that the bundler shares with it.
+comma := ,
+runner_sources = $(patsubst %,cudaexec/runner/%.c,$(1))
+
+# The cuda section of a bundle: read and checked. Link with -ljansson -lm.
+$(eval $(call library,cudaexec-manifest,$(call runner_sources,datatype expr json_exact values section manifest \
+	manifest_tensors manifest_launch manifest_kernels)))
+# The kernels of a module image, to check a section against. Needs the libraries of the PTX engine as well.
+$(eval $(call library,cudaexec-kernels,$(call runner_sources,kernel_list cubin)))
+# Requests and answers.
+$(eval $(call library,cudaexec-codec,$(call runner_sources,buffer media query number request request_json request_v2 \
+	request_raw answer)))
+$(eval $(call library,cudaexec-runner,$(call runner_sources,http launch device call_fields response handler runner)))
+
+# Inside a container there is only glibc: everything else is linked in.
+$(eval $(call program,libexec/cudaexec,cudaexec/runner/main.c,cudaexec-runner cudaexec-codec cudaexec-manifest cudadriver \
+	common,-Wl$(comma)-Bstatic -ljansson -lhttp_parser -Wl$(comma)-Bdynamic -lm -ldl))
 
 $(eval $(call unit_test,test_expr,tests/unit/cudaexec/test_expr.c,cudaexec-manifest common,-ljansson))
 $(eval $(call unit_test,test_datatype,tests/unit/cudaexec/test_datatype.c,cudaexec-manifest common,-ljansson))

@@ -80,7 +80,7 @@ START_TEST(bad_json_is_refused_with_its_place)
 		{"[01]", "JSON, line 1 column 2: invalid token near '0'"},
 		{"[1e999]", "JSON, line 1 column 6: real number overflow near '1e999'"},
 		{"[-]", "JSON, line 1 column 2: invalid token near '-'"},
-		{"\"\xff\"", "JSON, line 1 column 0: unable to decode byte 0xff near '\\x22'"},
+		{"\"\xff\"", "JSON, line 1 column 1: unable to decode byte 0xff near '\\x22'"},
 	};
 	char many[JSON_EXACT_DIGITS_MAX + 2];
 	struct err err = ERR_INIT;
