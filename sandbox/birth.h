@@ -1,0 +1,57 @@
+/*
+ * What ferrite-sandbox, the process it clones for a new instance, and the init that this process becomes say to each
+ * other over the instance's own socket pair. Shared by code with a C library and by the init without one: constants
+ * and plain structures only.
+ *
+ * server -> process: messages of supervisor/ipc.h, in this order: BIRTH_MAPPED, then, when root and command are known,
+ *                    BIRTH_LAYERS, BIRTH_ITEMS (only with a profile), BIRTH_COMMAND.
+ * process, init -> server: struct birth_report, one per packet, never with descriptors.
+ */
+#ifndef FERRITE_SANDBOX_BIRTH_H
+#define FERRITE_SANDBOX_BIRTH_H
+
+#include <stdint.h>
+
+/* Descriptors of the process from its first step on, and of the init: the socket is 3. */
+#define BIRTH_SOCKET_FD 3
+#define BIRTH_INIT_FD	4
+
+/* The init's own id inside; functions get 0..65534, so they can neither signal nor trace it. */
+#define BIRTH_INIT_ID 65535
+
+enum birth_message {
+	BIRTH_MAPPED = 1, /* the id maps are written: go. No body, no descriptors */
+	BIRTH_LAYERS,	  /* detached, id-mapped, read-only mounts, lowest first */
+	BIRTH_ITEMS,	  /* the profile's records (struct sbx_item and lists) as tail; detached mounts */
+	BIRTH_COMMAND,	  /* struct birth_command; tail: cwd, host name, arguments, variables; stdin, stdout, stderr */
+};
+
+enum birth_flags {
+	BIRTH_FULL_PROC = 1, /* all of /proc and a read-only /sys, masked: a GPU driver library needs them */
+};
+
+struct birth_command {
+	uint32_t n_args, n_env;
+	uint32_t uid, gid;
+	uint32_t flags;
+	uint32_t pids_max;
+	uint64_t memory_bytes;
+	uint64_t disk_bytes;
+	uint64_t shm_bytes;
+};
+
+enum birth_report_kind {
+	BIRTH_FAILED = 1, /* code: negative errno, phase and text: where and on what */
+	BIRTH_EXECUTED,	  /* the program was executed at time_us */
+	BIRTH_EXITED,	  /* code: wait status of the program */
+};
+
+struct birth_report {
+	uint32_t kind;
+	int32_t code;
+	uint64_t time_us; /* CLOCK_MONOTONIC */
+	char phase[32];
+	char text[512];
+};
+
+#endif

@@ -1,0 +1,78 @@
+/* The hybrid back end: limits in v1 hierarchies, beside a v2 group. */
+#include "sandbox/cgroup.h"
+#include "supervisor/util.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+enum { MEMORY, PIDS, CPU };
+
+#define PERIOD_US	     100000
+#define QUOTA_US_PER_PERCENT (PERIOD_US / 100)
+
+static int make(const struct cgroups *groups, struct cgroup *group, struct err *err)
+{
+	for (unsigned i = 0; i < CGROUP_V1_MAX; i++) {
+		if (mkdirat(groups->v1_fds[i], group->name, 0755) < 0)
+			return err_sys(err, errno, "make v1 control group %s", group->name);
+		group->v1_fds[i] =
+			openat(groups->v1_fds[i], group->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (group->v1_fds[i] < 0)
+			return err_sys(err, errno, "open v1 control group %s", group->name);
+	}
+	return 0;
+}
+
+static int limit(const struct cgroup *group, const struct cgroup_limits *limits, struct err *err)
+{
+	int memory_fd = group->v1_fds[MEMORY];
+	int r = cgroup_write(memory_fd, "memory.limit_in_bytes", limits->memory_bytes, err);
+
+	/* Without swap accounting there is no such file. */
+	if (r == 0 && faccessat(memory_fd, "memory.memsw.limit_in_bytes", F_OK, 0) == 0)
+		r = cgroup_write(memory_fd, "memory.memsw.limit_in_bytes", limits->memory_bytes, err);
+	if (r == 0)
+		r = cgroup_write(group->v1_fds[PIDS], "pids.max", limits->tasks, err);
+	if (r == 0 && limits->cpu_percent > 0)
+		r = cgroup_write(group->v1_fds[CPU], "cpu.cfs_period_us", PERIOD_US, err);
+	if (r == 0 && limits->cpu_percent > 0)
+		r = cgroup_write(group->v1_fds[CPU], "cpu.cfs_quota_us",
+				 (uint64_t)limits->cpu_percent * QUOTA_US_PER_PERCENT, err);
+	return r;
+}
+
+static int open_entries(const struct cgroup *group, int *ret_fds, unsigned *ret_n, struct err *err)
+{
+	for (unsigned i = 0; i < CGROUP_V1_MAX; i++) {
+		ret_fds[i] = openat(group->v1_fds[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
+		if (ret_fds[i] < 0) {
+			int code = errno;
+
+			while (i-- > 0)
+				fd_close(&ret_fds[i]);
+			return err_sys(err, code, "open a cgroup.procs");
+		}
+	}
+	*ret_n = CGROUP_V1_MAX;
+	return 0;
+}
+
+static void usage(const struct cgroup *group, struct cgroup_usage *u)
+{
+	u->memory_bytes = cgroup_number(group->v1_fds[MEMORY], "memory.usage_in_bytes", NULL);
+	u->memory_peak_bytes = cgroup_number(group->v1_fds[MEMORY], "memory.max_usage_in_bytes", NULL);
+	u->oom_kills = cgroup_number(group->v1_fds[MEMORY], "memory.oom_control", "oom_kill");
+	u->tasks = (uint32_t)cgroup_number(group->v1_fds[PIDS], "pids.current", NULL);
+}
+
+static int remove_rest(const struct cgroups *groups, const char *name)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < CGROUP_V1_MAX; i++)
+		if (unlinkat(groups->v1_fds[i], name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+			r = -EBUSY;
+	return r;
+}
+
+const struct cgroup_backend cgroup_backend_hybrid = {"hybrid", make, limit, open_entries, usage, remove_rest};

@@ -1,0 +1,19 @@
+# ferrite-sandbox: containers. Everything but main.c is the library `sandbox`.
+
+GENERATED += $(BUILD)/gen/policy_function.h
+
+$(eval $(call library,sandbox,sandbox/config.c sandbox/ids.c sandbox/idmap.c sandbox/cgroup.c sandbox/cgroup_v1.c \
+	sandbox/cgroup_v2.c sandbox/device_policy.c sandbox/devices.c sandbox/mounts.c sandbox/root.c sandbox/proc.c \
+	sandbox/generated.c sandbox/inject.c sandbox/profile.c sandbox/net.c sandbox/privileges.c sandbox/seccomp.c \
+	sandbox/child.c sandbox/spawn.c sandbox/instance.c sandbox/channel.c sandbox/create.c sandbox/service.c))
+
+$(eval $(call program,libexec/ferrite-sandbox,sandbox/main.c,sandbox common,-lmnl -lcap))
+
+# The init has no C library, so nothing that needs one: no canary, no fortified calls, no sanitizer.
+EXTRA_CFLAGS_sandbox/init.c := -ffreestanding -fno-stack-protector -U_FORTIFY_SOURCE -fno-sanitize=all
+$(eval $(call program,libexec/ferrite-init,sandbox/init.c,,,-static -nostdlib -fno-sanitize=all))
+
+# Programs of tests/integration/test_sandbox.py, and of the bench.
+$(eval $(call library,sandbox_harness,tests/integration/sandbox/harness.c))
+$(eval $(call program,tests/integration/sandbox/driver,tests/integration/sandbox/driver.c,sandbox_harness common,-ljansson))
+TEST_PROGRAMS += $(BUILD)/tests/integration/sandbox/driver
