@@ -2,8 +2,8 @@
 
 A test file is a list of functions named test_*; run(globals()) at its end calls them in order, prints one line each
 and the line of counts, and exits. Each gets the arguments that it names: "service" is a fresh running service with
-directories of its own, ended and audited afterwards; "folder" is an empty folder. A test fails by an exception, and
-skips by raising Skip with the reason.
+directories of its own, ended and audited afterwards; "folder" is an empty folder. With run(globals(), Service()) all
+tests share one service, harness.shared. A test fails by an exception, and skips by raising Skip with the reason.
 
 The harness makes itself a subreaper: whatever a service loses, the harness inherits and reports.
 """
@@ -246,11 +246,20 @@ class Service:
     def pid(self):
         return self.process.pid
 
+    def start_shared(self):
+        global shared
+        self.__enter__()
+        shared = self
+
     def __enter__(self):
         become_subreaper()
         self.before = host_state()
         self.launch()
-        self.wait_ready()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def __exit__(self, kind, value, trace):
@@ -471,7 +480,8 @@ def oci_archive(layers, config, name="test:latest"):
         ],
     }
     index = entry("manifest.v1+json", json.dumps(manifest).encode())
-    index["annotations"] = {"org.opencontainers.image.ref.name": name.rpartition(":")[2], "io.containerd.image.name": name}
+    tag = name.rpartition(":")[2]
+    index["annotations"] = {"org.opencontainers.image.ref.name": tag, "io.containerd.image.name": name}
     return tar_bytes({
         "oci-layout": (b'{"imageLayoutVersion":"1.0.0"}', 0o644),
         "index.json": (json.dumps({"schemaVersion": 2, "manifests": [index]}).encode(), 0o644),
@@ -493,7 +503,7 @@ _busybox_layer = None
 def busybox_layer():
     global _busybox_layer
     if _busybox_layer is None:
-        tools = "sh cat echo sleep true false head dd id env ls mount ps kill yes wc sha256sum tr test rm touch od".split()
+        tools = "sh cat echo sleep true false head dd id env ls mount ps kill yes wc sha256sum tr test rm od".split()
         _busybox_layer = tar_bytes({
             "bin": None, "bin/busybox": busybox(), **{f"bin/{tool}": {"link": "busybox"} for tool in tools},
             "etc": None, "etc/passwd": (b"root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n", 0o644),
@@ -513,32 +523,48 @@ def shell_image(script, name="test:latest", **config):
 # --- running a test file ------------------------------------------------------------------------------------------
 
 
-def run(names):
-    """Calls every test_* function of a module in the order of the file, or those named on the command line."""
+shared = None  # the service that all tests of a file use, where run() was asked for one
+
+
+def run(names, service=None):
+    """Calls every test_* function of a module in the order of the file, or those named on the command line.
+
+    With SERVICE, a Service that is not started, all tests share it as harness.shared; its end and what it left is one
+    test more.
+    """
     tests = [f for n, f in names.items() if n.startswith("test_") and callable(f)]
     chosen = [t for t in tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]]
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
+    # The runner ends a suite that takes too long with SIGTERM; its services are taken down on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     if os.geteuid() != 0:
         print("these tests build containers: they need root")
         print(f"0 passed, {len(chosen)} failed, 0 skipped")
         sys.exit(1)
-    for test in chosen:
-        began = time.monotonic()
-        state, remark = "ok", ""
-        try:
-            call_test(test)
-        except Skip as reason:
-            state, remark = "skip", str(reason)
-        except (Exception, SystemExit) as problem:  # pylint: disable=broad-except
-            state, remark = "FAIL", "".join(traceback.format_exception(problem))
-            if isinstance(problem, SystemExit):
-                print(remark)
-                break
-        counts[state] += 1
-        print(f"{state:4} {test.__name__} ({time.monotonic() - began:.1f} s) {remark}", flush=True)
+    if service:
+        report(counts, "the_service_starts", service.start_shared)
+    try:
+        if not service or shared:
+            for test in chosen:
+                report(counts, test.__name__, lambda test=test: call_test(test))
+    finally:
+        if shared:
+            report(counts, "the_service_ends_and_leaves_nothing", lambda: service.__exit__(None, None, None))
     print(f"{counts['ok']} passed, {counts['FAIL']} failed, {counts['skip']} skipped")
     sys.exit(0 if counts["FAIL"] == 0 else 1)
+
+
+def report(counts, name, act):
+    began = time.monotonic()
+    state, remark = "ok", ""
+    try:
+        act()
+    except Skip as reason:
+        state, remark = "skip", str(reason)
+    except Exception as problem:  # pylint: disable=broad-except
+        state, remark = "FAIL", "".join(traceback.format_exception(problem))
+    counts[state] += 1
+    print(f"{state:4} {name} ({time.monotonic() - began:.1f} s) {remark}", flush=True)
 
 
 def call_test(test):
@@ -546,13 +572,9 @@ def call_test(test):
         arguments = {}
         for name in inspect.signature(test).parameters:
             if name == "service":
-                arguments[name] = stack.enter_context(shared_service())
+                arguments[name] = stack.enter_context(Service())
             elif name == "folder":
                 arguments[name] = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ferrite-test-")))
             else:
                 raise TypeError(f"{test.__name__}: no such argument: {name}")
         test(**arguments)
-
-
-def shared_service():
-    return Service()
