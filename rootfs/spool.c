@@ -139,12 +139,14 @@ static int image_entry(struct spool *s, struct stream *stream, struct archive *t
 	if (!str_copy(report.text, SPOOL_NAME_MAX + 1, name))
 		return err_set(err, EINVAL, "a file of the image archive has a name longer than %d bytes",
 			       SPOOL_NAME_MAX);
-	if (link && strlen(link) <= SPOOL_NAME_MAX && !strchr(link, '\n')) {
+	if (link && (strlen(link) > SPOOL_NAME_MAX || strchr(link, '\n')))
+		return 0;
+	if (link) {
 		/* Old docker save links the layers that two images share. The reader looks the target up by name. */
 		report.a = SPOOL_LINK;
 		(void)strcat(strcat(report.text, "\n"), link);
 		report_send(&report);
-	} else if (!link) {
+	} else {
 		r = spool_file(s, stream, tar, &report, err);
 	}
 	s->n_entries++;

@@ -493,6 +493,7 @@ int unpack_layer(int archive_fd, int root_fd, const struct unpack_limits *limits
 	if (r < 0)
 		return r;
 	stream_digest(stream, u.result.diff_id);
+	(void)str_copy(u.result.compression, sizeof(u.result.compression), stream_compression(stream));
 	*ret_result = u.result;
 	return 0;
 }

@@ -26,7 +26,8 @@ struct unpack_limits {
 #define UNPACK_LIMITS_DEFAULT ((struct unpack_limits){.bytes = 64ull << 30, .entries = 1000000})
 
 struct unpack_result {
-	char diff_id[72]; /* "sha256:…" of the decompressed archive */
+	char diff_id[72];    /* "sha256:…" of the decompressed archive */
+	char compression[8]; /* of the archive: "", "gzip", "zstd" */
 	uint64_t bytes, entries;
 	bool opaque_root; /* the layer hides all layers below it */
 };
