@@ -20,5 +20,10 @@ $(eval $(call unit_test,test_expr,tests/unit/cudaexec/test_expr.c,cudaexec-manif
 $(eval $(call unit_test,test_datatype,tests/unit/cudaexec/test_datatype.c,cudaexec-manifest common,-ljansson))
 $(eval $(call unit_test,test_json_exact,tests/unit/cudaexec/test_json_exact.c,cudaexec-manifest common,-ljansson))
 $(eval $(call unit_test,test_manifest,tests/unit/cudaexec/test_manifest.c,cudaexec-manifest common,-ljansson))
+$(eval $(call unit_test,test_number,tests/unit/cudaexec/test_number.c,cudaexec-codec cudaexec-manifest common))
+$(eval $(call unit_test,test_media,tests/unit/cudaexec/test_media.c,cudaexec-codec common))
+$(eval $(call unit_test,test_request,tests/unit/cudaexec/test_request.c,cudaexec-codec cudaexec-manifest common,-ljansson))
+$(eval $(call unit_test,test_answer,tests/unit/cudaexec/test_answer.c,cudaexec-codec cudaexec-manifest common,-ljansson))
 
 $(eval $(call fuzz_target,fuzz_manifest,tests/fuzz/fuzz_manifest.c,cudaexec-manifest common,-ljansson -lm))
+$(eval $(call fuzz_target,fuzz_tensor_request,tests/fuzz/fuzz_tensor_request.c,cudaexec-codec cudaexec-manifest common,-ljansson -lm))

@@ -10,13 +10,14 @@
  * too), and digits that always identify one.
  */
 static const struct {
-	unsigned char enough;
-	unsigned char always;
+	int enough;
+	int always;
+	double normal; /* below it numbers keep fewer digits, down to one */
 } digits_of[DATATYPE_MAX] = {
-	[DATATYPE_FP16] = {3, 5},
-	[DATATYPE_BF16] = {2, 4},
-	[DATATYPE_FP32] = {6, 9},
-	[DATATYPE_FP64] = {15, 17},
+	[DATATYPE_FP16] = {3, 5, 0x1p-14},
+	[DATATYPE_BF16] = {2, 4, 0x1p-126},
+	[DATATYPE_FP32] = {6, 9, 0x1p-126},
+	[DATATYPE_FP64] = {15, 17, 0x1p-1022},
 };
 
 /* 10^22 is the largest power of ten that a double holds exactly. */
@@ -39,6 +40,20 @@ static bool reads_back(enum datatype type, double candidate, double value)
 	}
 }
 
+static size_t print_unsigned(uint64_t value, char *text)
+{
+	char reversed[24];
+	size_t n = 0;
+
+	do {
+		reversed[n++] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	for (size_t i = 0; i < n; i++)
+		text[i] = reversed[n - 1 - i];
+	return n;
+}
+
 /* Decimal digits (at most 17) and the power of ten of the first one. */
 struct decimal {
 	char digits[24];
@@ -48,31 +63,42 @@ struct decimal {
 
 static void set_digits(struct decimal *d, uint64_t digits, int power)
 {
-	d->count = snprintf(d->digits, sizeof(d->digits), "%llu", (unsigned long long)digits);
+	d->count = (int)print_unsigned(digits, d->digits);
 	d->exponent = d->count - 1 + power;
 	while (d->count > 1 && d->digits[d->count - 1] == '0')
 		d->count--;
 }
 
+static double scale(double value, int power)
+{
+	return rint(power >= 0 ? value / powers[power] : value * powers[-power]);
+}
+
 /*
  * One multiplication and one division of exactly held numbers: both are rounded correctly, so CANDIDATE is what
- * reading the digits gives. False when VALUE is outside the range where that holds, or the digits are too few.
+ * reading the digits gives. False when VALUE is outside the range where that holds; else RET_ENOUGH says whether the
+ * digits identify the value.
  */
-static bool try_fast(enum datatype type, double value, int precision, struct decimal *d)
+static bool try_fast(enum datatype type, double value, int precision, struct decimal *d, bool *ret_enough)
 {
 	int binary, decimal, power;
 	double scaled, candidate;
 
 	(void)frexp(value, &binary);
+	/* The exponent, or one less. */
 	decimal = (int)floor((binary - 1) * 0.30102999566398120);
 	power = decimal - precision + 1;
-	if (power > EXACT_POWER || power < -EXACT_POWER)
+	if (power >= EXACT_POWER || power < -EXACT_POWER)
 		return false;
-	scaled = rint(power >= 0 ? value / powers[power] : value * powers[-power]);
+	scaled = scale(value, power);
+	if (scaled >= powers[precision])
+		scaled = scale(value, ++power);
+	if (scaled >= 0x1p53)
+		return false;
 	candidate = power >= 0 ? scaled * powers[power] : scaled / powers[-power];
-	if (scaled >= 0x1p53 || !reads_back(type, candidate, value))
-		return false;
-	set_digits(d, (uint64_t)scaled, power);
+	*ret_enough = reads_back(type, candidate, value);
+	if (*ret_enough)
+		set_digits(d, (uint64_t)scaled, power);
 	return true;
 }
 
@@ -124,10 +150,24 @@ static size_t lay_out(const struct decimal *d, char *text)
 	return used;
 }
 
+/* The fewest digits; the type's full number of them always does. */
+static void find_digits(enum datatype type, double value, struct decimal *d)
+{
+	int precision = value < digits_of[type].normal ? 1 : digits_of[type].enough;
+
+	for (;; precision++) {
+		bool enough = false;
+
+		if (!try_fast(type, value, precision, d, &enough))
+			enough = try_printf(type, value, precision, d);
+		if (enough || precision == digits_of[type].always)
+			return;
+	}
+}
+
 static size_t print_float(enum datatype type, double value, char *text)
 {
 	struct decimal d = {.count = 0};
-	int precision = digits_of[type].enough;
 	size_t sign = signbit(value) != 0;
 
 	if (isnan(value) || isinf(value)) {
@@ -143,26 +183,8 @@ static size_t print_float(enum datatype type, double value, char *text)
 		memcpy(text + sign, "0.0", 3);
 		return sign + 3;
 	}
-	while (precision < digits_of[type].always && !try_fast(type, value, precision, &d) &&
-	       !try_printf(type, value, precision, &d))
-		precision++;
-	if (precision == digits_of[type].always)
-		(void)try_printf(type, value, precision, &d);
+	find_digits(type, value, &d);
 	return sign + lay_out(&d, text + sign);
-}
-
-static size_t print_unsigned(uint64_t value, char *text)
-{
-	char reversed[24];
-	size_t n = 0;
-
-	do {
-		reversed[n++] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value > 0);
-	for (size_t i = 0; i < n; i++)
-		text[i] = reversed[n - 1 - i];
-	return n;
 }
 
 static size_t print_signed(int64_t value, char *text)

@@ -224,8 +224,10 @@ static int resolve_buffers(struct request *r, struct err *err)
 		for (unsigned d = 0; d < t->rank; d++) {
 			int64_t value;
 
-			if (expr_eval(t->shape[d], r->symbols, &value, err) < 0)
-				return err_wrap(err, "%s \"%s\": dimension %u", kind, t->name, d);
+			if (expr_eval(t->shape[d], r->symbols, &value, err) < 0) {
+				(void)err_wrap(err, "%s \"%s\": dimension %u", kind, t->name, d);
+				return -EINVAL;
+			}
 			if (value < 0)
 				return err_set(err, EINVAL, "%s \"%s\": dimension %u, %s, is %lld", kind, t->name, d,
 					       expr_text(t->shape[d]), (long long)value);
@@ -282,7 +284,7 @@ static int parse_body(struct request *r, const struct request_source *source, st
 		return request_parse_json(r, source, err);
 	if (!source->json_length && is_json(source))
 		return request_parse_json(r, source, err);
-	if (source->content_type && source->length > 0 && !media_is_raw(source->content_type)) {
+	if (!source->json_length && source->content_type && source->length > 0 && !media_is_raw(source->content_type)) {
 		char shown[128];
 
 		return err_set(err, EINVAL,
