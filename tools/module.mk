@@ -14,4 +14,7 @@ $(eval $(call program,bin/ferrite,tools/ferrite/main.c,ferrite-command bundle cu
 	-lcurl -ljansson -larchive -lyaml -lcrypto -lm))
 endif
 
+$(eval $(call unit_test,test_cli,tests/unit/tools/test_cli.c,ferrite-command common,-lcurl -ljansson))
+
 INSTALLED_FILES += docs/man/ferrite.1=share/man/man1/ferrite.1
+INSTALLED_FILES += cudaexec/cudaexec.h=include/cudaexec.h
