@@ -192,7 +192,8 @@ static int parse(struct section *s, struct manifest *m, const json_t *section)
 int manifest_parse(const json_t *section, struct manifest **ret_manifest, struct err *err)
 {
 	_cleanup_(manifest_release) struct manifest *m = calloc(1, sizeof(*m));
-	struct section s = {.place = "cuda", .err = err};
+	struct err unseen = ERR_INIT; /* wrapping an error needs one */
+	struct section s = {.place = "cuda", .err = err ? err : &unseen};
 	int r;
 
 	if (!m)
@@ -206,9 +207,12 @@ int manifest_parse(const json_t *section, struct manifest **ret_manifest, struct
 
 int manifest_parse_text(const char *text, size_t length, struct manifest **ret_manifest, struct err *err)
 {
+	struct err unseen = ERR_INIT;
 	json_t *section;
 	int r;
 
+	if (!err)
+		err = &unseen;
 	if (length >= MANIFEST_TEXT_MAX)
 		return err_set(err, E2BIG, "cuda: more than %d bytes of JSON", MANIFEST_TEXT_MAX - 1);
 	section = json_exact_load(text, length, err);

@@ -111,6 +111,13 @@ static int check_default(struct section *s, const struct manifest_tensor *t)
 	(void)section_enter_key(s, "default");
 	if (values_shape(t->default_value, dims, &rank, s->err) < 0)
 		return section_wrap(s);
+	/* Behind an empty array no dimensions can be seen. */
+	while (rank > 0 && rank < t->rank && dims[rank - 1] == 0) {
+		int64_t number = 0;
+
+		(void)expr_is_number(t->shape[rank], &number);
+		dims[rank++] = (uint64_t)number;
+	}
 	if (rank != t->rank)
 		return section_fail(s, EINVAL, "has %u dimensions, the shape has %u", rank, t->rank);
 	for (unsigned i = 0; i < rank; i++) {

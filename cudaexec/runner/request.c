@@ -171,9 +171,7 @@ int request_take_nested(struct request *r, size_t tensor, const json_t *value, s
 		code = request_alloc(r, tensor, limit, err);
 	if (code < 0)
 		return code;
-	if (in->count > 0 || rank == 0)
-		code = values_fill_nested(value, t->datatype, dims, rank, in->owned, err);
-	if (code < 0)
+	if (values_fill_nested(value, t->datatype, dims, rank, in->owned, err) < 0)
 		return err_wrap(err, "input \"%s\"", t->name);
 	return request_accept(r, tensor, err);
 }
@@ -298,8 +296,11 @@ int request_parse(const struct manifest *manifest, const struct request_source *
 		  struct err *err)
 {
 	_cleanup_(request_release) struct request *r = calloc(1, sizeof(*r));
+	struct err unseen = ERR_INIT; /* wrapping an error needs one */
 	int code;
 
+	if (!err)
+		err = &unseen;
 	if (r)
 		r->tensors = calloc(manifest->n_tensors + 1, sizeof(*r->tensors));
 	if (!r || !r->tensors)

@@ -333,6 +333,8 @@ static const struct {
 	{MATRIX, "{'m':[[1,2,3],[4,5]]}", "input \"m\": element [1]: an array of 2 where one of 3 should stand"},
 	{MATRIX, "{'m':[[1,2,3],4]}", "input \"m\": element [1]: a single value where an array of 3 should stand"},
 	{MATRIX, "{'m':[[1,2,3],[4,5,[6]]]}", "input \"m\": element [1][2]: an array where a INT16 value should stand"},
+	{"'inputs':[{'name':'e','datatype':'INT8','shape':['h','w']}]", "{'e':[[],[1]]}",
+	 "input \"e\": element [1]: an array of 1 where one of 0 should stand"},
 	{MATRIX, "{'m':[[1,2],[3,4]]}", "input \"m\": shape [2,2] given, [rows,3] declared"},
 	{MATRIX, "{'m':[[1,2,40000]]}", "input \"m\": element [0][2]: 40000 does not fit INT16"},
 	{MATRIX, "{'m':[[[[[[[[[1]]]]]]]]]}", "input \"m\": arrays nested deeper than 8 dimensions"},
