@@ -35,6 +35,7 @@ struct settings {
 
 struct api;
 struct dispatcher;
+struct env;
 struct peers;
 
 struct api_loop {
@@ -43,7 +44,8 @@ struct api_loop {
 	struct http_loop *http;
 	struct store *store; /* reading */
 	struct worker_task drain_task;
-	char *scratch; /* for decoded paths */
+	struct env *env; /* for the variables of one call at a time */
+	char *scratch;	 /* for decoded paths */
 	size_t scratch_size;
 };
 

@@ -1,6 +1,7 @@
 #include "api/router.h"
 
 #include "api/admin.h"
+#include "api/run.h"
 #include "api/status.h"
 
 #include "supervisor/util.h"
@@ -22,6 +23,7 @@ struct endpoint {
 /* The first row that fits counts. The route "/" has two spellings: …/routes/ always, …/routes where no list is meant.
  */
 static const struct endpoint endpoints[] = {
+	{"/r/:/*", RUN_METHODS, false, run_function},
 	{"/", BIT(GET), false, status_banner},
 	{"/version", BIT(GET), false, status_version},
 	{"/stats", BIT(GET), false, status_stats},

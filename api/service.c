@@ -1,5 +1,8 @@
 #include "api/service.h"
 
+#include "api/dispatcher.h"
+#include "api/env.h"
+#include "api/peers.h"
 #include "api/router.h"
 #include "api/settings.h"
 
@@ -24,8 +27,11 @@ static int on_config(void *context, const char *key, const char *value, bool rel
 	struct api *api = &service->api;
 	int r = settings_set(&api->settings, key, value, reload, err);
 
-	if (r == 0 && reload)
+	if (r == 0) {
 		api->http.limits = api->settings.http;
+		budget_limit(&api->dispatcher->budget, api->settings.memory_bytes, api->settings.max_waiting,
+			     api->settings.max_wait_us);
+	}
 	return r;
 }
 
@@ -33,11 +39,7 @@ static int on_channel(void *context, enum peer peer, int fd, struct err *err)
 {
 	struct service *service = context;
 
-	(void)service;
-	(void)peer;
-	(void)err;
-	(void)close(fd);
-	return 0;
+	return peers_channel(service->api.peers, peer, fd, err);
 }
 
 static int on_listener(void *context, enum listen_kind kind, int fd, struct err *err)
@@ -118,6 +120,9 @@ static int open_loop(struct api *api, struct err *err)
 
 	loop->api = api;
 	api->n_loops++;
+	loop->env = calloc(1, sizeof(*loop->env));
+	if (!loop->env)
+		return err_sys(err, ENOMEM, "event loop");
 	if (r == 0)
 		r = store_open(api->settings.store_path, false, &loop->store, err);
 	if (r == 0)
@@ -177,16 +182,33 @@ static void close_all(struct service *service)
 		worker_close(&api->loops[i].worker);
 		store_close(api->loops[i].store);
 		free(api->loops[i].scratch);
+		if (api->loops[i].env)
+			env_done(api->loops[i].env);
+		free(api->loops[i].env);
 	}
 	if (service->control_event)
 		event_free(service->control_event);
 	if (service->drain_event)
 		event_free(service->drain_event);
+	peers_close(api->peers);
+	dispatcher_close(api->dispatcher);
 	worker_close(&api->control);
 	store_close(api->writer_store);
 	for (unsigned i = 0; i < api->n_listeners; i++)
 		fd_close(&api->listen_fds[i]);
 	free(api->server.message);
+}
+
+/* What the messages before the start need already. */
+static int open_early(struct api *api, struct err *err)
+{
+	const struct settings *settings = &api->settings;
+	int r = worker_open(&api->control, 0, api, err);
+
+	if (r == 0)
+		r = dispatcher_open(&api->control, settings->memory_bytes, settings->max_waiting, settings->max_wait_us,
+				    &api->dispatcher, err);
+	return r < 0 ? r : peers_open(&api->control, &dispatcher_events, api->dispatcher, &api->peers, err);
 }
 
 int service_run(struct err *err)
@@ -197,7 +219,7 @@ int service_run(struct err *err)
 	if (!service)
 		return err_sys(err, ENOMEM, "service");
 	settings_default(&service->api.settings);
-	r = worker_open(&service->api.control, 0, &service->api, err);
+	r = open_early(&service->api, err);
 	if (r == 0)
 		r = server_open(&service->api.server, "ferrite-api", &callbacks, service, err);
 	if (r == 0)

@@ -1,5 +1,7 @@
 #include "api/status.h"
 
+#include "api/dispatcher.h"
+#include "api/peers.h"
 #include "supervisor/util.h"
 
 static void answer(struct http_request *request, const char *text)
@@ -24,8 +26,15 @@ void status_version(struct http_request *request, const struct path_match *match
 
 void status_stats(struct http_request *request, const struct path_match *match)
 {
+	const struct dispatcher *dispatcher = api_loop_of(request)->api->dispatcher;
+	_cleanup_(text_done) struct text body = {0};
+
 	(void)match;
-	answer(request, "{\"Queue\":0,\"Running\":0,\"Complete\":0}");
+	text_printf(&body, "{\"Queue\":%llu,\"Running\":%llu,\"Complete\":%llu}",
+		    (unsigned long long)atomic_load(&dispatcher->queued),
+		    (unsigned long long)atomic_load(&dispatcher->running),
+		    (unsigned long long)atomic_load(&dispatcher->complete));
+	api_reply(request, 200, &body);
 }
 
 void status_health(struct http_request *request, const struct path_match *match)
@@ -36,6 +45,14 @@ void status_health(struct http_request *request, const struct path_match *match)
 
 void status_ready(struct http_request *request, const struct path_match *match)
 {
+	struct api *api = api_loop_of(request)->api;
+	bool sandbox = peers_connected(api->peers, PEER_SANDBOX), rootfs = peers_connected(api->peers, PEER_ROOTFS);
+
 	(void)match;
-	answer(request, "{\"status\":\"ready\"}");
+	if (atomic_load(&api->draining))
+		api_reply_error(request, 503, "ferrite is draining");
+	else if (!sandbox || !rootfs)
+		api_reply_error(request, 503, "%s is not running", peer_name(sandbox ? PEER_ROOTFS : PEER_SANDBOX));
+	else
+		answer(request, "{\"status\":\"ready\"}");
 }

@@ -1,0 +1,432 @@
+#include "api/call.h"
+#include "api/env.h"
+
+#include "supervisor/str.h"
+#include "supervisor/util.h"
+
+#include <string.h>
+
+#define CUDAEXEC_PATH "/usr/local/ferrite/bin/cudaexec"
+#define DEFAULT_PATH  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+/* The sandbox's own time limit stands behind ours, for instances whose api is gone. */
+#define TIMEOUT_MARGIN_US 1000000
+
+static void pack(struct text *list, const char *text)
+{
+	text_add(list, text, strlen(text) + 1);
+}
+
+static void send_request(struct call *call, enum peer peer, uint16_t type, uint16_t expects, const void *body,
+			 size_t size)
+{
+	call->peer.expects = expects;
+	call->peer.out = (struct ipc_out){.type = type,
+					  .body = body,
+					  .body_size = size,
+					  .tail = call->tail.data,
+					  .tail_size = call->tail.length,
+					  .fds = call->peer.out.fds,
+					  .n_fds = call->peer.out.n_fds};
+	peers_send(call->loop->api->peers, peer, &call->peer);
+}
+
+/* A server that is not there, or went away; true when the call was answered so. */
+static bool fail_by_server(struct call *call)
+{
+	if (call->peer.failure.code == -EHOSTDOWN)
+		call_fail(call, 503, false, "%s, try again", call->peer.failure.text);
+	else if (call->peer.failure.code == -ECONNRESET)
+		call_fail(call, 502, false, "%s", call->peer.failure.text);
+	else
+		return false;
+	return true;
+}
+
+/* --- the instance ------------------------------------------------------------------------------------------------- */
+
+/* Control thread. */
+static void on_created_early(struct peer_request *request)
+{
+	struct call *call = (struct call *)request;
+
+	instance_created(call->instance, request->reply);
+}
+
+static void on_create_failed(struct call *call)
+{
+	int code = call->peer.failure.code;
+
+	instance_free(take_ptr(call->instance));
+	if (fail_by_server(call))
+		return;
+	if (code == -EAGAIN || code == -EUSERS || code == -EBUSY || code == -EMFILE)
+		call_fail(call, 503, false, "No container can be made now: %s", call->peer.failure.text);
+	else
+		call_fail(call, 500, false, "Failed to start '%s': %s", call->function->image, call->peer.failure.text);
+}
+
+static void on_created(struct peer_request *request)
+{
+	struct call *call = (struct call *)request;
+	struct err err = ERR_INIT;
+	int r;
+
+	if (!request->reply) {
+		on_create_failed(call);
+		return;
+	}
+	call->executed_us = call->instance->created.executed_us;
+	r = instance_start(call->instance, request->reply, call->input, call->framed, &err);
+	peer_request_done(request);
+	if (r == 0 && call->request) {
+		call_run(call);
+		return;
+	}
+	instance_kill(call->instance, 0);
+	call_fail(call, 503, false, "%s", err.text);
+}
+
+/* The variables that describe the call: contract section 7.3. */
+static void set_call_variables(struct call *call, struct env *env)
+{
+	_cleanup_(text_done) struct text url = {0};
+	const char *host = http_header(call->request, "Host");
+
+	text_printf(&url, "%s%s%s", *call->request->target == '/' ? "http://" : "",
+		    *call->request->target == '/' && host ? host : "", call->request->target);
+	env_set(env, "METHOD", call->request->method_name);
+	env_set(env, "ROUTE", call->function->path);
+	env_set(env, "REQUEST_URL", url.data ? url.data : "");
+	for (unsigned i = 0; i < call->function->n_config; i++)
+		env_set_config(env, call->function->config[i].name, call->function->config[i].value);
+	env_set_headers(env, call->request);
+}
+
+static void set_default(struct env *env, const char *name, const char *value)
+{
+	if (!env_get(env, name))
+		env_set(env, name, value);
+}
+
+/* "name:tag", as a CUDA bundle shows it to its callers. */
+static void set_image_name(struct env *env, const char *image)
+{
+	_cleanup_(text_done) struct text name = {0};
+	const char *last = strrchr(image, '/');
+	bool tagged = strchr(last ? last : image, ':') || strchr(image, '@');
+
+	text_printf(&name, "%s%s", image, tagged ? "" : ":latest");
+	env_set(env, "FERRITE_IMAGE", name.data ? name.data : image);
+}
+
+/* What a GPU brings along goes first in search paths, and replaces everything else. */
+static void set_gpu_variables(const struct call *call, struct env *env)
+{
+	const char *at = call->gpu_env.data;
+
+	for (unsigned i = 0; i < call->n_gpu_env; i++, at += strlen(at) + 1) {
+		_cleanup_(text_done) struct text joined = {0};
+		size_t length = strcspn(at, "=");
+		bool is_path = strncmp(at, "PATH=", 5) == 0 || strncmp(at, "LD_LIBRARY_PATH=", 16) == 0;
+		_cleanup_free_ char *name = strndup(at, length);
+		const char *earlier = name && is_path ? env_get(env, name) : NULL;
+
+		if (earlier && *earlier)
+			text_printf(&joined, "%s:%s", at, earlier);
+		env_put(env, joined.data ? joined.data : at);
+	}
+}
+
+static void set_variables(struct call *call, struct env *env)
+{
+	const struct image *image = call->image;
+
+	env_clear(env);
+	for (unsigned i = 0; i < image->n_env; i++)
+		env_put(env, image->env[i]);
+	set_default(env, "PATH", DEFAULT_PATH);
+	set_default(env, "HOSTNAME", call->loop->api->dispatcher->host_name);
+	set_default(env, "HOME", image->home);
+	if (call->framed) {
+		for (unsigned i = 0; i < call->function->n_config; i++)
+			env_set_config(env, call->function->config[i].name, call->function->config[i].value);
+		env_set(env, "FN_FORMAT", "http");
+		env_set(env, "FERRITE_CUDA", image->cuda_section);
+		set_image_name(env, call->function->image);
+	} else {
+		set_call_variables(call, env);
+	}
+	set_gpu_variables(call, env);
+}
+
+/* Puts the head of the framed request in front of the payload. */
+static int frame_input(struct call *call, struct env *env)
+{
+	_cleanup_(text_done) struct text head = {0};
+
+	env_clear(env);
+	set_call_variables(call, env);
+	env_frame(env, call->id, evbuffer_get_length(call->input), true, &head);
+	if (env->overflow)
+		return -E2BIG;
+	return head.failed || evbuffer_prepend(call->input, head.data, head.length) < 0 ? -ENOMEM : 0;
+}
+
+static int make_create(struct call *call, struct env *env)
+{
+	const struct image *image = call->image;
+
+	set_variables(call, env);
+	if (env->overflow)
+		return -E2BIG;
+	call->create.n_layers = image->n_layers;
+	call->create.n_args = call->framed ? 1 : image->n_args;
+	call->create.n_env = env->n;
+	call->create.network = call->function->has_network ? call->function->network : SBX_NETWORK_NONE;
+	call->create.uid = image->uid;
+	call->create.gid = image->gid;
+	if (__builtin_add_overflow(call->create.memory_bytes, call->function->memory_bytes, &call->create.memory_bytes))
+		call->create.memory_bytes = UINT64_MAX;
+	call->create.timeout_us = call->function->timeout_us + TIMEOUT_MARGIN_US;
+	call->create.stop_signal = image->stop_signal;
+	text_clear(&call->tail);
+	pack(&call->tail, image->workdir);
+	pack(&call->tail, call->loop->api->dispatcher->host_name);
+	text_printf(&call->tail, "%s%s", call->function->app, call->function->path);
+	text_add(&call->tail, "", 1);
+	if (call->framed)
+		pack(&call->tail, CUDAEXEC_PATH);
+	for (unsigned i = 0; !call->framed && i < image->n_args; i++)
+		pack(&call->tail, image->args[i]);
+	env_pack(env, &call->tail);
+	if (call->tail.length > IPC_PAYLOAD_MAX - sizeof(call->create))
+		return -E2BIG;
+	if (call->tail.failed)
+		return -ENOMEM;
+	return call->framed ? frame_input(call, env) : 0;
+}
+
+static void create(struct call *call)
+{
+	int r;
+
+	if (!call->request) {
+		call_free(call);
+		return;
+	}
+	r = make_create(call, call->loop->env);
+	if (r == -E2BIG) {
+		call_fail(call, 431, false,
+			  "The headers and the configuration are too large for the function's variables");
+		return;
+	}
+	if (r == 0)
+		call->instance = instance_new(call->loop, call->function, &call->grant, call->id);
+	if (!call->instance) {
+		/* instance_new() gave the grant back. */
+		if (r == 0)
+			call->grant = (struct grant){0};
+		call_fail(call, 503, false, "ferrite is out of memory");
+		return;
+	}
+	call->grant = (struct grant){0};
+	call->stage = CALL_CREATING;
+	call->peer.done = on_created;
+	call->peer.received = on_created_early;
+	call->peer.repeatable = false;
+	call->peer.out.fds = call->image->layer_fds;
+	call->peer.out.n_fds = call->image->n_layers;
+	send_request(call, PEER_SANDBOX, SBX_CREATE, SBX_CREATED, &call->create, sizeof(call->create));
+}
+
+/* --- the GPU ------------------------------------------------------------------------------------------------------ */
+
+/* The list of "K=V" must be as long as the message says. */
+static int take_gpu_env(struct call *call, const struct gpu_attached *attached, const struct peer_reply *reply)
+{
+	size_t length = reply->length - sizeof(*attached);
+	const char *at = (const char *)reply->payload + sizeof(*attached);
+
+	for (unsigned i = 0; i < attached->n_env; i++) {
+		size_t n = strnlen(at, length);
+
+		if (n == length || i >= SBX_ENV_MAX)
+			return -EPROTO;
+		text_add(&call->gpu_env, at, n + 1);
+		at += n + 1;
+		length -= n + 1;
+	}
+	call->n_gpu_env = attached->n_env;
+	return call->gpu_env.failed ? -ENOMEM : 0;
+}
+
+static void on_attach_failed(struct call *call)
+{
+	int code = call->peer.failure.code;
+
+	if (fail_by_server(call))
+		return;
+	if (code == -ENOMEM || code == -ENOSPC || code == -EAGAIN || code == -EBUSY)
+		call_fail(call, 503, false, "No GPU memory: %s", call->peer.failure.text);
+	else
+		call_fail(call, 500, false, "No GPU for this function: %s", call->peer.failure.text);
+}
+
+static void on_attached(struct peer_request *request)
+{
+	struct call *call = (struct call *)request;
+	struct gpu_attached attached;
+	int r;
+
+	if (!request->reply) {
+		on_attach_failed(call);
+		return;
+	}
+	memcpy(&attached, request->reply->payload, sizeof(attached));
+	call->grant.has_gpu = true;
+	call->grant.gpu = attached.grant;
+	call->grant.gpu_memory_bytes = attached.memory_bytes;
+	call->create.profile = attached.profile;
+	call->create.memory_bytes = attached.host_memory_bytes;
+	r = take_gpu_env(call, &attached, request->reply);
+	peer_request_done(request);
+	if (r < 0)
+		call_fail(call, 502, false, "ferrite-gpu sent variables that cannot be used");
+	else
+		create(call);
+}
+
+static const char *image_variable(const struct image *image, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (unsigned i = 0; i < image->n_env; i++)
+		if (strncmp(image->env[i], name, length) == 0 && image->env[i][length] == '=')
+			return image->env[i] + length + 1;
+	return NULL;
+}
+
+static void attach_gpu(struct call *call)
+{
+	const struct image *image = call->image;
+	const char *devices = image_variable(image, "NVIDIA_VISIBLE_DEVICES");
+	const char *capabilities = image_variable(image, "NVIDIA_DRIVER_CAPABILITIES");
+
+	text_clear(&call->tail);
+	pack(&call->tail, devices ? devices : "all");
+	pack(&call->tail, *call->gpu.capabilities ? call->gpu.capabilities : capabilities ? capabilities : "");
+	text_printf(&call->tail, "%s%s", call->function->app, call->function->path);
+	text_add(&call->tail, "", 1);
+	for (unsigned i = 0; i < image->n_env; i++)
+		if (strncmp(image->env[i], "NVIDIA_REQUIRE_", 15) == 0)
+			pack(&call->tail, image->env[i] + strcspn(image->env[i], "=") + 1);
+	if (call->tail.failed) {
+		call_fail(call, 503, false, "ferrite is out of memory");
+		return;
+	}
+	call->attach = (struct gpu_attach){
+		.count = call->gpu.count, .n_requires = image->n_requires, .memory_bytes = call->gpu.memory_bytes};
+	call->stage = CALL_ATTACHING;
+	call->peer.done = on_attached;
+	call->peer.received = NULL;
+	call->peer.repeatable = true;
+	call->peer.out.n_fds = 0;
+	send_request(call, PEER_GPU, GPU_ATTACH, GPU_ATTACHED, &call->attach, sizeof(call->attach));
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+static void on_admitted(struct call *call)
+{
+	call->grant.memory_bytes = call->wait.bytes;
+	call->admitted_us = clock_monotonic_us();
+	if (!call->request)
+		call_free(call);
+	else if (call->gpu.count > 0)
+		attach_gpu(call);
+	else
+		create(call);
+}
+
+static void run_wait_over(struct worker_task *task)
+{
+	struct call *call = TABLE_OWNER(task, struct call, wait.task);
+
+	if (call->wait.result == 0)
+		on_admitted(call);
+	else
+		call_fail(call, 503, false, "Task timed out. No available memory.");
+}
+
+static void admit(struct call *call)
+{
+	int r;
+
+	call->framed = call->image->cuda;
+	call->gpu = call->function->has_gpu ? call->function->gpu : call->image->gpu;
+	if (call->framed)
+		call->gpu.count = MAX(call->gpu.count, 1u);
+	call->wait.bytes = call->function->memory_bytes;
+	call->wait.task.run = run_wait_over;
+	call->stage = CALL_WAITING;
+	r = budget_enter(&call->loop->api->dispatcher->budget, &call->wait);
+	if (r == 0)
+		on_admitted(call);
+	else if (r == -ENOBUFS)
+		call_fail(call, 503, false, "The runner queue is full");
+	else if (r == -E2BIG)
+		call_fail(call, 503, false, "Task timed out. No available memory.");
+}
+
+/* --- the image ---------------------------------------------------------------------------------------------------- */
+
+/* Control thread: in the order of the messages, so that a later change of a name forgets what is kept here. */
+static void on_opened_early(struct peer_request *request)
+{
+	struct call *call = (struct call *)request;
+	struct peer_reply *reply = request->reply;
+	struct rfs_opened opened;
+
+	memcpy(&opened, reply->payload, sizeof(opened));
+	opened.digest[sizeof(opened.digest) - 1] = '\0';
+	if (image_make(call->function->image, opened.digest, (const char *)reply->payload + sizeof(opened),
+		       reply->length - sizeof(opened), reply->fds, reply->n_fds, &call->image, &request->failure) == 0)
+		images_keep(&call->loop->api->dispatcher->images, call->image);
+}
+
+static void on_opened(struct peer_request *request)
+{
+	struct call *call = (struct call *)request;
+
+	peer_request_done(request);
+	if (call->image) {
+		if (call->request)
+			admit(call);
+		else
+			call_free(call);
+	} else if (request->failure.code == -ENOENT) {
+		call_fail(
+			call, 500, false,
+			"Failed to pull image '%s': it is not in the store: %s (import it with: ferrite images import "
+			"FILE %s)",
+			call->function->image, request->failure.text, call->function->image);
+	} else if (!fail_by_server(call)) {
+		call_fail(call, 500, false, "Failed to open image '%s': %s", call->function->image,
+			  request->failure.text);
+	}
+}
+
+void call_open_image(struct call *call)
+{
+	call->image = images_find(&call->loop->api->dispatcher->images, call->function->image);
+	if (call->image) {
+		admit(call);
+		return;
+	}
+	pack(&call->tail, call->function->image);
+	call->stage = CALL_OPENING;
+	call->peer.done = on_opened;
+	call->peer.received = on_opened_early;
+	call->peer.repeatable = true;
+	send_request(call, PEER_ROOTFS, RFS_OPEN, RFS_OPENED, &call->open, sizeof(call->open));
+}

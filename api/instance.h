@@ -1,0 +1,80 @@
+/*
+ * One running container: its pipes, and the end that the sandbox will report. It belongs to a loop. A call attaches to
+ * it to hear its output; without a call the output is thrown away. Lines on stderr go to the log, a bounded number of
+ * them. What the instance was granted (memory, a GPU) is given back when its end was reported, or when the server that
+ * ran it is gone.
+ */
+#ifndef FERRITE_API_INSTANCE_H
+#define FERRITE_API_INSTANCE_H
+
+#include "api/api.h"
+#include "api/dispatcher.h"
+
+#define CALL_ID_LENGTH 36
+
+enum instance_state { INSTANCE_STARTING, INSTANCE_BUSY, INSTANCE_ENDING, INSTANCE_STATE_MAX };
+
+struct instance_end {
+	struct sbx_exited report;
+	bool server_lost; /* the report is made up: ferrite-sandbox ended */
+};
+
+/* What a call wants to hear. All run in the loop's thread; after any of them the instance may be detached. */
+struct instance_events {
+	void (*output)(void *context, const void *bytes, size_t length);
+	void (*output_end)(void *context);
+	void (*ended)(void *context, const struct instance_end *end);
+};
+
+struct grant {
+	uint64_t memory_bytes; /* of the budget */
+	bool has_gpu;
+	uint64_t gpu, gpu_memory_bytes;
+};
+
+struct instance {
+	struct table_node node;
+	struct worker_task end_task;
+	struct api_loop *loop;
+	struct function *function;
+	struct grant grant;
+	struct sbx_created created;
+	struct instance_end end;
+	_Atomic enum instance_state state;
+	char call_id[CALL_ID_LENGTH + 1]; /* of the call it was made for */
+	const struct instance_events *events;
+	void *context;
+	int input_fd, output_fd, log_fd;
+	struct event *input_event, *output_event, *log_event;
+	struct evbuffer *input;
+	bool keep_input_open;
+	char line[1000];
+	size_t line_length;
+	unsigned log_tokens;
+	uint64_t log_refill_us, log_dropped;
+};
+
+/* Takes over the grant; the function gets a reference. NULL: no memory, and the grant was given back. */
+struct instance *instance_new(struct api_loop *loop, struct function *function, const struct grant *grant,
+			      const char *call_id);
+/* For an instance that the sandbox never made. */
+void instance_free(struct instance *instance);
+/* Gives back a grant that no instance has. */
+void grant_release(struct api *api, const struct grant *grant);
+
+/* Control thread: the reply to SBX_CREATE came. */
+void instance_created(struct instance *instance, const struct peer_reply *reply);
+/* Loop: takes the pipes from the reply and writes INPUT (its content is taken). */
+int instance_start(struct instance *instance, struct peer_reply *reply, struct evbuffer *input, bool keep_input_open,
+		   struct err *err);
+void instance_attach(struct instance *instance, const struct instance_events *events, void *context);
+/* The call hears no more; what the program still writes is thrown away. */
+void instance_detach(struct instance *instance);
+void instance_close_input(struct instance *instance);
+/* Ends it; its end will be reported as always. */
+void instance_kill(struct instance *instance, uint64_t grace_us);
+
+/* Control thread: its end; it travels to the loop and frees the instance there. */
+void instance_ended(struct instance *instance, const struct sbx_exited *report, bool server_lost);
+
+#endif
