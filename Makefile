@@ -20,8 +20,7 @@ mandir := $(prefix)/share/man
 datadir := $(prefix)/share
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Werror
-CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE -DFERRITE_VERSION='"$(VERSION)"' \
-	-DFERRITE_PREFIX='"$(prefix)"' -DFERRITE_SYSCONFDIR='"$(sysconfdir)"'
+CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE -DFERRITE_VERSION='"$(VERSION)"' -DFERRITE_SYSCONFDIR='"$(sysconfdir)"'
 CFLAGS ?= -O2 -g
 # -fcf-protection is what gcc and clang call CET; _FORTIFY_SOURCE needs optimisation and gets in a sanitizer's way.
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
@@ -210,6 +209,10 @@ from = $(firstword $(subst =, ,$(1)))
 to = $(DESTDIR)$(prefix)/$(lastword $(subst =, ,$(1)))
 
 install: all
+	$(Q)$(MAKE) --no-print-directory install-built
+
+# The same without building: for tests, which must not rebuild what they are about to try.
+install-built:
 	$(foreach f,$(INSTALLED_PROGRAMS),$(newline)$(Q)install -D -m 755 $(call from,$(f)) $(call to,$(f)))
 	$(foreach f,$(INSTALLED_LIBRARIES) $(INSTALLED_FILES),$(newline)$(Q)install -D -m 644 $(call from,$(f)) $(call to,$(f)))
 	@echo "installed below $(DESTDIR)$(prefix)"
@@ -225,7 +228,7 @@ dist:
 	git archive --format=tar.gz --prefix=ferrite-$(VERSION)/ -o ferrite-$(VERSION).tar.gz HEAD
 
 .PHONY: all help test-build check check-unit check-asan check-suite check-gpu lint fuzz fuzzers objects generated bench demo ptx install \
-	uninstall dist clean force
+	install-built uninstall dist clean force
 .DELETE_ON_ERROR:
 
 -include $(DEPENDENCIES)
