@@ -30,3 +30,8 @@ ifneq ($(wildcard $(CUDA_TOOLKIT)/include/cuda.h),)
 EXTRA_CFLAGS_tests/unit/cudaexec/cuda_abi_toolkit.c := -isystem $(CUDA_TOOLKIT)/include
 $(eval $(call unit_test,test_cuda_abi,tests/unit/cudaexec/test_cuda_abi.c tests/unit/cudaexec/cuda_abi_toolkit.c,))
 endif
+
+# ferrite-gpu. The pure parts are tested alone, the rest with a driver root that a test makes.
+$(eval $(call library,gpu,$(addprefix cudaexec/gpu/,capabilities.c requirement.c visible.c ldcache.c driverproc.c rootfs.c \
+	driverfiles.c nvml.c inventory.c injection.c backend.c grants.c document.c service.c)))
+$(eval $(call program,libexec/ferrite-gpu,cudaexec/gpu/main.c,gpu common,-levent_core -ljansson -ldl))

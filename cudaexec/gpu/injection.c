@@ -1,0 +1,255 @@
+#include "cudaexec/gpu/injection.h"
+
+#include "cudaexec/gpu/capabilities.h"
+#include "cudaexec/gpu/driverproc.h"
+#include "cudaexec/gpu/rootfs.h"
+#include "supervisor/util.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define NVIDIA_MAJOR	195u
+#define MINOR_CONTROL	255u
+#define MINOR_MODESET	254u
+#define MINOR_UVM	0u
+#define MINOR_UVM_TOOLS 1u
+#define PROC_TEXT_MAX	(64 * KIB)
+#define PROC_FOLDER	"/proc/driver/nvidia"
+
+/* Takes FD. */
+static int add(struct injection *list, enum sbx_item_kind kind, const char *destination, const char *content, int fd,
+	       struct err *err)
+{
+	struct injection_item item = {kind, strdup(destination), content ? strdup(content) : NULL, fd};
+
+	if (list->count == SBX_ITEMS_MAX || !item.destination || (content && !item.content)) {
+		bool full = list->count == SBX_ITEMS_MAX;
+
+		free(item.destination);
+		free(item.content);
+		fd_close(&item.fd);
+		return full ? err_set(err, -EOVERFLOW, "more than %d things to inject", SBX_ITEMS_MAX)
+			    : err_set(err, -ENOMEM, "no memory for %s", destination);
+	}
+	list->items[list->count++] = item;
+	return 0;
+}
+
+static int add_file(struct injection *list, const char *folder, const char *name, int fd, struct err *err)
+{
+	char destination[PATH_MAX];
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy < 0)
+		return err_sys(err, errno, "duplicate the descriptor of %s", name);
+	(void)snprintf(destination, sizeof(destination), "%s%s%s", folder, name[0] ? "/" : "", name);
+	return add(list, SBX_ITEM_FILE, destination, NULL, copy, err);
+}
+
+static bool present(const struct injection *list, const char *destination)
+{
+	for (unsigned i = 0; i < list->count; i++)
+		if (strcmp(list->items[i].destination, destination) == 0)
+			return true;
+	return false;
+}
+
+/* A link beside the libraries, unless something has that name. */
+static int add_link(struct injection *list, const char *name, const char *target, struct err *err)
+{
+	char destination[PATH_MAX];
+
+	(void)snprintf(destination, sizeof(destination), INJECTION_LIBRARIES "/%s", name);
+	return present(list, destination) ? 0 : add(list, SBX_ITEM_LINK, destination, target, -1, err);
+}
+
+static bool wanted(const struct driver_file *file, unsigned capabilities)
+{
+	return (file->capabilities & capabilities) || capabilities == CAPABILITIES_ALL;
+}
+
+static int add_soname(struct injection *list, const struct driver_file *file, struct err *err)
+{
+	const char *so = strstr(file->name, ".so.");
+	char soname[DRIVER_NAME_MAX + 16];
+
+	if (file->soname == 0 || !so)
+		return 0;
+	(void)snprintf(soname, sizeof(soname), "%.*s.so.%u", (int)(so - file->name), file->name, file->soname);
+	return add_link(list, soname, file->name, err);
+}
+
+static int add_libraries(struct injection *list, const struct driver_files *files, unsigned capabilities,
+			 struct err *err)
+{
+	int code = 0;
+
+	for (unsigned i = 0; i < files->n_libraries && code == 0; i++)
+		if (wanted(&files->libraries[i], capabilities))
+			code = add_file(list, INJECTION_LIBRARIES, files->libraries[i].name, files->libraries[i].fd,
+					err);
+	for (unsigned i = 0; i < files->n_libraries && code == 0; i++)
+		if (wanted(&files->libraries[i], capabilities))
+			code = add_soname(list, &files->libraries[i], err);
+	for (unsigned i = 0; i < files->n_links && code == 0; i++) {
+		const struct driver_file *file = &files->libraries[files->links[i].library];
+
+		if (wanted(file, capabilities))
+			code = add_link(list, files->links[i].name, file->name, err);
+	}
+	/* Programs open the bare name too, whether the host has that link or not. */
+	if (code == 0 && present(list, INJECTION_LIBRARIES "/libcuda.so.1"))
+		code = add_link(list, "libcuda.so", "libcuda.so.1", err);
+	if (code == 0 && present(list, INJECTION_LIBRARIES "/libnvidia-opticalflow.so.1"))
+		code = add_link(list, "libnvidia-opticalflow.so", "libnvidia-opticalflow.so.1", err);
+	return code;
+}
+
+static int add_programs(struct injection *list, const struct driver_files *files, unsigned capabilities,
+			struct err *err)
+{
+	int code = 0;
+
+	for (unsigned i = 0; i < files->n_programs && code == 0; i++)
+		if (wanted(&files->programs[i], capabilities))
+			code = add_file(list, INJECTION_PROGRAMS, files->programs[i].name, files->programs[i].fd, err);
+	return code;
+}
+
+/* Adds a node after comparing its device number. */
+static int add_node(struct injection *list, int dev_fd, const char *path, unsigned major_number, unsigned minor_number,
+		    bool needed, struct err *err)
+{
+	_cleanup_fd_ int fd = rootfs_open_at(dev_fd, path, O_PATH);
+	struct stat st;
+
+	if (fd == -ENOENT && !needed)
+		return 0;
+	if (fd == -ENOENT)
+		return err_set(err, -ENOENT,
+			       "%s is missing on this machine; make it as root with: nvidia-modprobe -u -c 0", path);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, fd < 0 ? fd : errno, "open %s", path);
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(major_number, minor_number))
+		return err_set(err, -EPERM, "%s is not character device %u:%u; it is not handed to a container", path,
+			       major_number, minor_number);
+	return add(list, SBX_ITEM_DEVICE, path, NULL, take_fd(&fd), err);
+}
+
+static int add_gpu_nodes(struct injection *list, const struct injection_source *source, uint64_t mask, struct err *err)
+{
+	int code = 0;
+
+	for (unsigned i = 0; i < source->inventory->count && code == 0; i++) {
+		const struct gpu *gpu = &source->inventory->gpus[i];
+		char path[32];
+
+		if (!(mask >> i & 1))
+			continue;
+		if (gpu->minor < 0)
+			return err_set(err, -ENODEV, "the driver does not say the device node of GPU %u (%s)", i,
+				       gpu->uuid);
+		(void)snprintf(path, sizeof(path), "/dev/nvidia%d", gpu->minor);
+		code = add_node(list, source->dev_fd, path, NVIDIA_MAJOR, (unsigned)gpu->minor, true, err);
+	}
+	return code;
+}
+
+static int add_nodes(struct injection *list, const struct injection_source *source, uint64_t mask,
+		     unsigned capabilities, struct err *err)
+{
+	_cleanup_free_ char *devices = NULL;
+	unsigned uvm;
+	int code;
+
+	if (mask == 0)
+		return 0; /* driver files only */
+	if (rootfs_read(source->host_fd, "/proc/devices", PROC_TEXT_MAX, &devices, err) < 0)
+		return err_wrap(err, "look for the driver's device numbers");
+	if (!driverproc_major(devices, "nvidia-uvm", &uvm))
+		return err_set(err, -ENOENT,
+			       "the kernel has no nvidia-uvm device; load the module as root with: nvidia-modprobe -u "
+			       "-c 0");
+	code = add_node(list, source->dev_fd, "/dev/nvidiactl", NVIDIA_MAJOR, MINOR_CONTROL, true, err);
+	if (code == 0)
+		code = add_node(list, source->dev_fd, "/dev/nvidia-uvm", uvm, MINOR_UVM, true, err);
+	if (code == 0)
+		code = add_node(list, source->dev_fd, "/dev/nvidia-uvm-tools", uvm, MINOR_UVM_TOOLS, false, err);
+	if (code == 0 && (capabilities & CAPABILITY_DISPLAY))
+		code = add_node(list, source->dev_fd, "/dev/nvidia-modeset", NVIDIA_MAJOR, MINOR_MODESET, false, err);
+	return code == 0 ? add_gpu_nodes(list, source, mask, err) : code;
+}
+
+/* A copy of a proc file; what is not there is left out. */
+static int add_proc_copy(struct injection *list, int host_fd, const char *path, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (rootfs_read(host_fd, path, PROC_TEXT_MAX, &text, NULL) < 0)
+		return 0;
+	return add(list, SBX_ITEM_TEXT, path, text, -1, err);
+}
+
+static int add_proc(struct injection *list, const struct injection_source *source, uint64_t mask, struct err *err)
+{
+	_cleanup_free_ char *params = NULL, *edited = NULL;
+	int code = 0;
+
+	if (rootfs_read(source->host_fd, PROC_FOLDER "/params", PROC_TEXT_MAX, &params, NULL) >= 0) {
+		edited = driverproc_rewrite_params(params);
+		code = edited ? add(list, SBX_ITEM_TEXT, PROC_FOLDER "/params", edited, -1, err)
+			      : err_set(err, -ENOMEM, "no memory for the driver's parameters");
+	}
+	if (code == 0)
+		code = add_proc_copy(list, source->host_fd, PROC_FOLDER "/version", err);
+	if (code == 0)
+		code = add_proc_copy(list, source->host_fd, PROC_FOLDER "/registry", err);
+	for (unsigned i = 0; i < source->inventory->count && code == 0; i++) {
+		char path[PATH_MAX];
+
+		if (!(mask >> i & 1) || source->inventory->gpus[i].bus_id[0] == '\0')
+			continue;
+		(void)snprintf(path, sizeof(path), PROC_FOLDER "/gpus/%s/information",
+			       source->inventory->gpus[i].bus_id);
+		code = add_proc_copy(list, source->host_fd, path, err);
+	}
+	return code;
+}
+
+int injection_build(const struct injection_source *source, uint64_t mask, unsigned capabilities,
+		    struct injection *ret_injection, struct err *err)
+{
+	struct injection *list = calloc(1, sizeof(*list));
+	int code = list ? 0 : err_set(err, -ENOMEM, "no memory for the list of mounts");
+
+	if (code == 0 && source->kind != GPU_KIND_NONE)
+		code = add_libraries(list, source->files, capabilities, err);
+	if (code == 0 && source->kind == GPU_KIND_NVIDIA) {
+		code = add_programs(list, source->files, capabilities, err);
+		if (code == 0)
+			code = add_nodes(list, source, mask, capabilities, err);
+		if (code == 0)
+			code = add_proc(list, source, mask, err);
+	}
+	if (code == 0 && source->cudaexec_fd >= 0)
+		code = add_file(list, INJECTION_CUDAEXEC, "", source->cudaexec_fd, err);
+	if (code == 0)
+		*ret_injection = *list;
+	else if (list)
+		injection_done(list);
+	free(list);
+	return code;
+}
+
+void injection_done(struct injection *injection)
+{
+	for (unsigned i = 0; i < injection->count; i++) {
+		free(injection->items[i].destination);
+		free(injection->items[i].content);
+		fd_close(&injection->items[i].fd);
+	}
+	injection->count = 0;
+}

@@ -1,0 +1,52 @@
+/*
+ * What must appear in a container so that CUDA works there: mounts of libraries, programs and device nodes, links,
+ * copies of the driver's proc files, and the environment. A list is made for one set of GPUs and one set of driver
+ * capabilities; nothing is mounted here.
+ *
+ * Every device node is compared with the device number it must have, so that a wrong or planted node is never handed to
+ * a container.
+ */
+#ifndef FERRITE_CUDAEXEC_GPU_INJECTION_H
+#define FERRITE_CUDAEXEC_GPU_INJECTION_H
+
+#include "cudaexec/gpu/driverfiles.h"
+#include "cudaexec/gpu/inventory.h"
+#include "supervisor/err.h"
+#include "supervisor/messages.h"
+
+#define INJECTION_LIBRARIES "/usr/local/nvidia/lib64"
+#define INJECTION_PROGRAMS  "/usr/local/nvidia/bin"
+#define INJECTION_CUDAEXEC  "/usr/local/ferrite/bin/cudaexec"
+
+struct injection_item {
+	enum sbx_item_kind kind;
+	char *destination;
+	char *content; /* link target or text; NULL for files and devices */
+	int fd;	       /* O_PATH; -1 for links and texts */
+};
+
+struct injection {
+	struct injection_item items[SBX_ITEMS_MAX];
+	unsigned count;
+};
+
+/* Where things come from; everything is borrowed. */
+struct injection_source {
+	enum gpu_kind kind;
+	const struct driver_files *files; /* of the driver, also of the software device */
+	const struct inventory *inventory;
+	int host_fd;	 /* root with /proc of this machine */
+	int dev_fd;	 /* root with /dev */
+	int cudaexec_fd; /* the runner, -1: none */
+};
+
+/*
+ * Makes the list for the GPUs of MASK. -ENOENT: a device node that is needed is missing (the text says what makes it);
+ * -EPERM: a node is not what it must be; -EOVERFLOW; -ENOMEM. The caller ends with injection_done().
+ */
+int injection_build(const struct injection_source *source, uint64_t mask, unsigned capabilities,
+		    struct injection *ret_injection, struct err *err);
+
+void injection_done(struct injection *injection);
+
+#endif

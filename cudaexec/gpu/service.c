@@ -1,0 +1,562 @@
+#include "cudaexec/gpu/service.h"
+
+#include "cudaexec/gpu/capabilities.h"
+#include "cudaexec/gpu/document.h"
+#include "cudaexec/gpu/requirement.h"
+#include "supervisor/server.h"
+#include "supervisor/str.h"
+#include "supervisor/util.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define ATTACH_TAIL_MAX	   (16 * 1024)
+#define REQUIRES_MAX	   64
+#define ENV_BYTES_MAX	   8192
+#define SEND_TIMEOUT_MS	   2000
+#define ATTACH_FIXED_TEXTS 3 /* wish, capabilities, label */
+
+static const struct ipc_rule api_rules[] = {
+	{GPU_LIST, 0, 0, 0, 0, 1, "gpu list"},
+	{GPU_ATTACH, 0, 0, sizeof(struct gpu_attach), ATTACH_TAIL_MAX, 1, "gpu attach"},
+	{GPU_RELEASE, 0, 0, sizeof(struct gpu_release), 0, 1, "gpu release"},
+	{0},
+};
+
+static const struct ipc_rule sandbox_rules[] = {
+	{SBX_PROFILE_DONE, 0, 0, 0, 0, 1, "profile done"},
+	{MSG_FAILED, 0, 0, sizeof(struct msg_failed), 0, 1, "failed"},
+	{0},
+};
+
+/* What an attach message asks, as texts into the message. */
+struct attach_wish {
+	const struct gpu_attach *body;
+	const char *devices, *capabilities, *label;
+	char **requires;
+};
+
+/* --- profiles ----------------------------------------------------------------------------------------------------- */
+
+/* Appends one record: struct sbx_item and its packed list. */
+static bool pack_item(const struct injection_item *item, char *buffer, size_t size, size_t *used)
+{
+	struct sbx_item header = {.kind = item->kind};
+	size_t start = *used;
+
+	if (size - start < sizeof(header))
+		return false;
+	*used += sizeof(header);
+	if (!str_pack(buffer, size, used, item->destination) ||
+	    (item->content && !str_pack(buffer, size, used, item->content)))
+		return false;
+	header.length = (uint32_t)(*used - start - sizeof(header));
+	memcpy(buffer + start, &header, sizeof(header));
+	return true;
+}
+
+/* Sends a profile that the sandbox does not have and is not just reading. */
+static int profile_send(struct service *service, unsigned index, struct err *err)
+{
+	struct service_profile *profile = service->profiles[index];
+	const struct injection *injection = &profile->injection;
+	struct sbx_profile body = {.profile = index + 1, .n_items = injection->count};
+	size_t size = IPC_PAYLOAD_MAX - sizeof(body), used = 0;
+	_cleanup_free_ char *tail = malloc(size);
+	int fds[SBX_ITEMS_MAX], code;
+	unsigned n_fds = 0;
+
+	if (profile->sent || service->sandbox_fd < 0)
+		return 0; /* without a channel it is sent when that comes */
+	if (!tail)
+		return err_set(err, -ENOMEM, "no memory for a message");
+	for (unsigned i = 0; i < injection->count; i++) {
+		if (!pack_item(&injection->items[i], tail, size, &used))
+			return err_set(err, -EMSGSIZE, "the list of mounts does not fit a message");
+		if (injection->items[i].fd >= 0)
+			fds[n_fds++] = injection->items[i].fd;
+	}
+	code = ipc_send_wait(service->sandbox_fd,
+			     &(struct ipc_out){.type = SBX_PROFILE_PUT,
+					       .id = index + 1,
+					       .body = &body,
+					       .body_size = sizeof(body),
+					       .tail = tail,
+					       .tail_size = used,
+					       .fds = fds,
+					       .n_fds = n_fds},
+			     SEND_TIMEOUT_MS, err);
+	profile->sent = code == 0;
+	return code;
+}
+
+/* Finds or makes the profile for a set of GPUs and capabilities, and sends a new one. */
+static int profile_get(struct service *service, uint64_t mask, unsigned capabilities, unsigned *ret_index,
+		       struct err *err)
+{
+	struct injection_source source = backend_source(&service->backend);
+	struct service_profile *profile;
+	int code;
+
+	if (service->backend.kind != GPU_KIND_NVIDIA)
+		mask = 0; /* no nodes: one list for every device */
+	for (unsigned i = 0; i < service->n_profiles; i++) {
+		if (service->profiles[i]->mask == mask && service->profiles[i]->capabilities == capabilities) {
+			*ret_index = i;
+			return profile_send(service, i, err);
+		}
+	}
+	if (service->n_profiles == SBX_PROFILES_MAX)
+		return err_set(err, -ENOSPC, "more than %d combinations of GPUs and driver capabilities are in use",
+			       SBX_PROFILES_MAX);
+	profile = calloc(1, sizeof(*profile));
+	if (!profile)
+		return err_set(err, -ENOMEM, "no memory for a list of mounts");
+	*profile = (struct service_profile){.mask = mask, .capabilities = capabilities};
+	code = injection_build(&source, mask, capabilities, &profile->injection, err);
+	if (code < 0) {
+		free(profile);
+		return code;
+	}
+	service->profiles[service->n_profiles] = profile;
+	*ret_index = service->n_profiles++;
+	code = profile_send(service, *ret_index, err);
+	if (code < 0) {
+		service->n_profiles--;
+		injection_done(&profile->injection);
+		free(profile);
+	}
+	return code;
+}
+
+/* --- attach ------------------------------------------------------------------------------------------------------- */
+
+static const struct grant *find_grant(const struct service *service, uint64_t id)
+{
+	for (unsigned i = 0; i < service->grants.count; i++)
+		if (service->grants.list[i].id == id)
+			return &service->grants.list[i];
+	return NULL;
+}
+
+static bool pack_env(char *buffer, size_t *used, uint32_t *count, const char *variable)
+{
+	if (!str_pack(buffer, ENV_BYTES_MAX, used, variable))
+		return false;
+	(*count)++;
+	return true;
+}
+
+/* CUDA_VISIBLE_DEVICES by UUID: numbers would be relative to what the container can open. */
+static bool pack_visible(const struct service *service, const struct grant *grant, char *buffer, size_t *used,
+			 uint32_t *count)
+{
+	char variable[GPUS_MAX * (NVML_UUID_MAX + 1) / 4] = "CUDA_VISIBLE_DEVICES=";
+	bool first = true;
+
+	for (unsigned i = 0; i < service->backend.inventory.count; i++) {
+		const char *uuid = service->backend.inventory.gpus[i].uuid;
+		size_t length = strlen(variable);
+
+		if (!(grant->mask >> i & 1))
+			continue;
+		if (length + strlen(uuid) + 2 > sizeof(variable))
+			return false;
+		(void)snprintf(variable + length, sizeof(variable) - length, "%s%s", first ? "" : ",", uuid);
+		first = false;
+	}
+	return pack_env(buffer, used, count, variable);
+}
+
+static bool pack_variables(const struct service *service, const struct grant *grant, char *buffer, size_t *used,
+			   uint32_t *count)
+{
+	char memory[64];
+
+	if (!pack_env(buffer, used, count, "LD_LIBRARY_PATH=" INJECTION_LIBRARIES) ||
+	    !pack_env(buffer, used, count, "NVIDIA_CTK_LIBCUDA_DIR=" INJECTION_LIBRARIES))
+		return false;
+	if (service->backend.kind == GPU_KIND_NVIDIA)
+		return pack_visible(service, grant, buffer, used, count);
+	(void)snprintf(memory, sizeof(memory), "FERRITE_SOFTWARE_DEVICE_MEMORY=%llu",
+		       (unsigned long long)grant->memory_bytes);
+	return pack_env(buffer, used, count, memory);
+}
+
+static int send_attached(struct service *service, uint64_t request, const struct grant *grant, unsigned profile,
+			 struct err *err)
+{
+	bool software = service->backend.kind == GPU_KIND_SOFTWARE;
+	struct gpu_attached body = {
+		.grant = grant->id,
+		.profile = profile + 1,
+		.kind = service->backend.kind,
+		.memory_bytes = grant->memory_bytes,
+		.host_memory_bytes = software ? grant->memory_bytes : 0,
+	};
+	char env[ENV_BYTES_MAX];
+	size_t used = 0;
+
+	if (!pack_variables(service, grant, env, &used, &body.n_env))
+		return err_set(err, -EMSGSIZE, "the environment of a GPU instance does not fit a message");
+	return ipc_send_wait(service->api_fd,
+			     &(struct ipc_out){.type = GPU_ATTACHED,
+					       .id = request,
+					       .body = &body,
+					       .body_size = sizeof(body),
+					       .tail = env,
+					       .tail_size = used},
+			     SEND_TIMEOUT_MS, err);
+}
+
+/* NVIDIA_VISIBLE_DEVICES=void: the instance gets nothing, and that is no error. */
+static int send_nothing(struct service *service, uint64_t request, struct err *err)
+{
+	struct gpu_attached body = {.kind = GPU_KIND_NONE};
+
+	return ipc_send_wait(
+		service->api_fd,
+		&(struct ipc_out){.type = GPU_ATTACHED, .id = request, .body = &body, .body_size = sizeof(body)},
+		SEND_TIMEOUT_MS, err);
+}
+
+/* The devices that the wish names; an empty wish means "COUNT of them, whichever". */
+static int read_devices(const struct service *service, const struct attach_wish *wish, struct grant_request *request,
+			struct err *err)
+{
+	const char *uuids[GPUS_MAX];
+	unsigned count = service->backend.inventory.count;
+	int code;
+
+	for (unsigned i = 0; i < count; i++)
+		uuids[i] = service->backend.inventory.gpus[i].uuid;
+	request->count = wish->body->count;
+	if (wish->devices[0] == '\0') {
+		request->visible = (struct visible){.kind = VISIBLE_ALL};
+		return request->count > 0 ? 0 : err_set(err, -EINVAL, "a share of 0 GPUs is asked for");
+	}
+	code = visible_parse(wish->devices, uuids, count, &request->visible, err);
+	if (code == 0 && request->visible.kind == VISIBLE_ALL)
+		request->count = count;
+	return code;
+}
+
+/* Every GPU of the grant must satisfy every requirement. */
+static int check_requirements(struct service *service, const struct attach_wish *wish, uint64_t mask, struct err *err)
+{
+	const struct inventory *inventory = &service->backend.inventory;
+
+	for (unsigned i = 0; i < inventory->count; i++) {
+		struct requirement_facts facts = {inventory->cuda_version, inventory->driver_version,
+						  inventory->gpus[i].arch, inventory->gpus[i].brand};
+
+		/* Images ask for versions of NVIDIA's driver; the software device has another count. */
+		if (service->backend.kind == GPU_KIND_SOFTWARE)
+			facts.driver = facts.brand = NULL;
+		for (unsigned k = 0; (mask >> i & 1) && k < wish->body->n_requires; k++) {
+			bool ignored;
+			int holds = requirement_check(wish->requires[k], &facts, &ignored, err);
+
+			if (holds < 0)
+				return holds;
+			if (ignored && service->notice)
+				service->notice("a requirement has an unknown property, which is skipped",
+						wish->requires[k]);
+			if (!holds)
+				return err_set(err, -EOPNOTSUPP,
+					       "GPU %u does not satisfy '%.200s' (cuda %s, driver %s, arch %s)", i,
+					       wish->requires[k], facts.cuda, inventory->driver_version, facts.arch);
+		}
+	}
+	return 0;
+}
+
+static int wish_read(struct ipc_message *message, char **list, struct attach_wish *ret_wish, struct err *err)
+{
+	const struct gpu_attach *body = (const void *)message->payload;
+	size_t length;
+	char *tail = ipc_tail(message, sizeof(*body), &length);
+
+	if (body->n_requires > REQUIRES_MAX ||
+	    str_unpack(tail, length, ATTACH_FIXED_TEXTS + body->n_requires, list) != (long)length)
+		return err_set(err, -EPROTO, "gpu attach: the texts do not agree with their number");
+	*ret_wish = (struct attach_wish){body, list[0], list[1], list[2], list + ATTACH_FIXED_TEXTS};
+	return 0;
+}
+
+/* Grants a share, or says why not; *ret_index is the profile that the answer waits for. */
+static int grant_wish(struct service *service, const struct attach_wish *wish, struct grant_request *request,
+		      const struct grant **ret_grant, unsigned *ret_index, struct err *err)
+{
+	const struct grant *grant;
+	unsigned capabilities;
+	int code = capabilities_parse(wish->capabilities, &capabilities, err);
+
+	if (code < 0)
+		return code;
+	request->memory_bytes = wish->body->memory_bytes ? wish->body->memory_bytes : service->memory_default;
+	request->label = wish->label;
+	code = grants_add(&service->grants, &service->backend.inventory, request, &grant, err);
+	if (code < 0)
+		return code;
+	code = check_requirements(service, wish, grant->mask, err);
+	if (code == 0)
+		code = profile_get(service, grant->mask, capabilities, ret_index, err);
+	if (code < 0)
+		grants_remove(&service->grants, grant->id);
+	*ret_grant = grant;
+	return code;
+}
+
+/* The part of an attach that may be refused. */
+static int attach(struct service *service, uint64_t id, const struct attach_wish *wish, struct err *err)
+{
+	struct grant_request request = {0};
+	const struct grant *grant = NULL;
+	unsigned index = 0;
+	int code;
+
+	if (service->draining)
+		return err_set(err, -ESHUTDOWN, "the service is shutting down");
+	code = read_devices(service, wish, &request, err);
+	if (code == 0 && request.visible.kind == VISIBLE_VOID)
+		return send_nothing(service, id, err);
+	if (code == 0 && service->backend.kind == GPU_KIND_NONE)
+		return err_set(err, -ENODEV, "this service has no GPU: %s", service->backend.reason);
+	if (code == 0 && service->n_pending == SERVICE_PENDING_MAX)
+		return err_set(err, -EAGAIN, "%d instances wait for ferrite-sandbox already", SERVICE_PENDING_MAX);
+	if (code == 0)
+		code = grant_wish(service, wish, &request, &grant, &index, err);
+	if (code < 0)
+		return code;
+	if (service->profiles[index]->ready)
+		return send_attached(service, id, grant, index, err);
+	service->pending[service->n_pending++] = (struct service_pending){id, grant->id, index};
+	return 0;
+}
+
+static int handle_attach(struct service *service, struct ipc_message *message, struct err *err)
+{
+	char *list[ATTACH_FIXED_TEXTS + REQUIRES_MAX + 1];
+	struct err refusal = ERR_INIT;
+	struct attach_wish wish = {0};
+	int code = wish_read(message, list, &wish, err);
+
+	if (code < 0)
+		return code;
+	if (attach(service, message->header.id, &wish, &refusal) < 0)
+		return server_send_failed(service->api_fd, message->header.id, "gpu", &refusal, err);
+	return 0;
+}
+
+/* --- the other messages ------------------------------------------------------------------------------------------- */
+
+/* A memfd that nobody can change any more. */
+static int sealed_file(const char *text, size_t length, struct err *err)
+{
+	_cleanup_fd_ int fd = memfd_create("ferrite-gpus", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int code;
+
+	if (fd < 0)
+		return err_sys(err, errno, "make a memory file");
+	code = fd_write_all(fd, text, length);
+	if (code < 0)
+		return err_sys(err, code, "write a memory file");
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return err_sys(err, errno, "seal a memory file");
+	return take_fd(&fd);
+}
+
+static int handle_list(struct service *service, uint64_t id, struct err *err)
+{
+	_cleanup_free_ char *text = document_make(&service->backend, &service->grants);
+	struct gpu_document body = {.size = text ? strlen(text) : 0};
+	struct err refusal = ERR_INIT;
+	_cleanup_fd_ int fd = -1;
+
+	if (text)
+		fd = sealed_file(text, strlen(text), &refusal);
+	else
+		(void)err_set(&refusal, -ENOMEM, "no memory for the list of GPUs");
+	if (fd < 0)
+		return server_send_failed(service->api_fd, id, "gpu", &refusal, err);
+	return ipc_send_wait(service->api_fd,
+			     &(struct ipc_out){.type = GPU_DOCUMENT,
+					       .id = id,
+					       .body = &body,
+					       .body_size = sizeof(body),
+					       .fds = &fd,
+					       .n_fds = 1},
+			     SEND_TIMEOUT_MS, err);
+}
+
+/* An instance that was released while its attach still waited. */
+static void forget_pending(struct service *service, uint64_t grant)
+{
+	for (unsigned i = 0; i < service->n_pending; i++) {
+		if (service->pending[i].grant == grant) {
+			service->pending[i] = service->pending[--service->n_pending];
+			return;
+		}
+	}
+}
+
+static int handle_api(struct service *service, struct ipc_message *message, struct err *err)
+{
+	const struct gpu_release *release = (const void *)message->payload;
+	int code = ipc_accept(message, api_rules, 1, err);
+
+	if (code < 0)
+		return code;
+	switch (message->header.type) {
+	case GPU_LIST:
+		return handle_list(service, message->header.id, err);
+	case GPU_ATTACH:
+		return handle_attach(service, message, err);
+	default: /* GPU_RELEASE: the table lets nothing else through */
+		forget_pending(service, release->grant);
+		grants_remove(&service->grants, release->grant);
+		return 0;
+	}
+}
+
+/* Answers the attaches that waited for a profile; FAILURE is NULL when the sandbox took it. */
+static int answer_pending(struct service *service, unsigned index, const struct err *failure, struct err *err)
+{
+	int code = 0;
+
+	for (unsigned i = 0; i < service->n_pending;) {
+		struct service_pending pending = service->pending[i];
+		const struct grant *grant = find_grant(service, pending.grant);
+
+		if (pending.profile != index) {
+			i++;
+			continue;
+		}
+		service->pending[i] = service->pending[--service->n_pending];
+		if (failure)
+			grants_remove(&service->grants, pending.grant);
+		if (service->api_fd < 0 || code < 0)
+			continue;
+		if (failure)
+			code = server_send_failed(service->api_fd, pending.request, "profile", failure, err);
+		else if (grant)
+			code = send_attached(service, pending.request, grant, index, err);
+	}
+	return code;
+}
+
+static int handle_sandbox(struct service *service, struct ipc_message *message, struct err *err)
+{
+	struct msg_failed *failed = (void *)message->payload;
+	struct err failure = ERR_INIT, api_err = ERR_INIT;
+	unsigned index;
+	int code = ipc_accept(message, sandbox_rules, 1, err);
+
+	if (code < 0)
+		return code;
+	if (message->header.id == 0 || message->header.id > service->n_profiles)
+		return err_set(err, -EPROTO, "the sandbox answers about a profile that was never sent");
+	index = (unsigned)message->header.id - 1;
+	if (message->header.type == MSG_FAILED) {
+		failed->text[sizeof(failed->text) - 1] = '\0';
+		(void)err_set(&failure, failed->code < 0 ? failed->code : -EIO, "%.400s", failed->text);
+		if (service->notice)
+			service->notice("ferrite-sandbox refuses a list of GPU mounts", failure.text);
+	}
+	service->profiles[index]->ready = message->header.type == SBX_PROFILE_DONE;
+	service->profiles[index]->sent = service->profiles[index]->ready; /* a refused one is tried anew next time */
+	code = answer_pending(service, index, failure.code ? &failure : NULL, &api_err);
+	if (code < 0 && service->notice)
+		service->notice("ferrite-api does not take an answer", api_err.text);
+	return 0;
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+int service_open(struct service *service, const struct backend_config *config, uint64_t memory_default,
+		 void (*notice)(const char *text, const char *detail), struct err *err)
+{
+	int code;
+
+	*service = (struct service){
+		.memory_default = memory_default,
+		.api_fd = -1,
+		.sandbox_fd = -1,
+		.notice = notice,
+	};
+	service->message = malloc(sizeof(*service->message));
+	if (!service->message)
+		return err_set(err, -ENOMEM, "no memory for the receive buffer");
+	code = backend_open(config, &service->backend, err);
+	if (code < 0)
+		free_ptr(&service->message);
+	return code;
+}
+
+static int *channel_of(struct service *service, enum peer peer)
+{
+	return peer == PEER_API ? &service->api_fd : peer == PEER_SANDBOX ? &service->sandbox_fd : NULL;
+}
+
+int service_channel(struct service *service, enum peer peer, int fd, struct err *err)
+{
+	int *channel = channel_of(service, peer);
+	int code = 0;
+
+	if (!channel) {
+		fd_close(&fd);
+		return err_set(err, -EPROTO, "a channel to a peer that ferrite-gpu does not talk to");
+	}
+	service_lost(service, peer);
+	*channel = fd;
+	if (peer == PEER_SANDBOX)
+		for (unsigned i = 0; i < service->n_profiles && code == 0; i++)
+			code = profile_send(service, i, err);
+	return code;
+}
+
+void service_lost(struct service *service, enum peer peer)
+{
+	fd_close(channel_of(service, peer));
+	if (peer == PEER_API) {
+		service->n_pending = 0;
+		grants_clear(&service->grants);
+		return;
+	}
+	for (unsigned i = 0; i < service->n_profiles; i++)
+		service->profiles[i]->ready = service->profiles[i]->sent = false;
+}
+
+int service_receive(struct service *service, enum peer peer, struct err *err)
+{
+	for (;;) {
+		int fd = *channel_of(service, peer);
+		int code = fd >= 0 ? ipc_receive(fd, service->message, err) : 0;
+
+		if (code == -EAGAIN)
+			return 1;
+		if (code <= 0)
+			return code;
+		code = peer == PEER_API ? handle_api(service, service->message, err)
+					: handle_sandbox(service, service->message, err);
+		ipc_message_done(service->message);
+		if (code < 0)
+			return code;
+	}
+}
+
+void service_close(struct service *service)
+{
+	fd_close(&service->api_fd);
+	fd_close(&service->sandbox_fd);
+	for (unsigned i = 0; i < service->n_profiles; i++) {
+		injection_done(&service->profiles[i]->injection);
+		free(service->profiles[i]);
+	}
+	service->n_profiles = service->n_pending = 0;
+	grants_clear(&service->grants);
+	backend_close(&service->backend);
+	free_ptr(&service->message);
+}
