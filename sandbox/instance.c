@@ -85,6 +85,7 @@ int instance_new(struct instances *table, struct instance **ret_instance, struct
 	instance->id = ++table->next_id;
 	instance->uid_base = ids_base(table->ids, instance->block);
 	instance->pid_fd = instance->socket_fd = -1;
+	instance->pid_watch.fd = instance->socket_watch.fd = -1;
 	instance->group.v2_fd = -1;
 	for (unsigned i = 0; i < 3; i++)
 		instance->stdio_fds[i] = -1;
@@ -132,6 +133,12 @@ static void try_remove(struct instance *instance)
 
 void instance_discard(struct instance *instance)
 {
+	if (instance->pid > 0) {
+		/* Nobody watches it: end it here and now. */
+		(void)kill(instance->pid, SIGKILL);
+		while (waitpid(instance->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
 	release_descriptors(instance);
 	instance_set_state(instance, INSTANCE_REMOVING, clock_monotonic_us() + REMOVE_AFTER_US);
 }
@@ -296,6 +303,7 @@ static void on_process(struct loop *loop, struct loop_watch *watch, uint32_t eve
 	read_reports(instance);
 	if (waitid(P_PIDFD, (id_t)instance->pid_fd, &info, WEXITED | WNOHANG) < 0 && errno == EINTR)
 		return;
+	instance->pid = 0;
 	finish(instance);
 }
 

@@ -83,7 +83,7 @@ void instances_close(struct instances *table);
  * process exists, by itself. */
 int instance_new(struct instances *table, struct instance **ret_instance, struct err *err);
 
-/* Forgets an instance that has no process yet; what it holds is given back (its groups later). */
+/* Forgets an instance whose process is not watched yet or reaped already; what it holds is given back soon. */
 void instance_discard(struct instance *instance);
 
 /* Begins to watch the instance's process and socket. */

@@ -17,3 +17,8 @@ $(eval $(call program,libexec/ferrite-init,sandbox/init.c,,,-static -nostdlib -f
 $(eval $(call library,sandbox_harness,tests/integration/sandbox/harness.c))
 $(eval $(call program,tests/integration/sandbox/driver,tests/integration/sandbox/driver.c,sandbox_harness common,-ljansson))
 TEST_PROGRAMS += $(BUILD)/tests/integration/sandbox/driver
+
+# What runs inside: static, without sanitizers, which need a /proc that is not there.
+EXTRA_CFLAGS_tests/integration/sandbox/inspector.c := -fno-sanitize=all
+$(eval $(call program,tests/integration/sandbox/inspector,tests/integration/sandbox/inspector.c,,,-static -fno-sanitize=all))
+TEST_PROGRAMS += $(BUILD)/tests/integration/sandbox/inspector

@@ -19,7 +19,7 @@ static const char *const proc_masked[] = {
 	"sched_debug", "scsi",	      "slabinfo",   "softirqs",	   "sysvipc",	    "timer_list",
 	"timer_stats", "vmallocinfo", "zoneinfo",   NULL,
 };
-static const char *const proc_read_only[] = {"bus", "fs", "irq", "sys", "sysrq-trigger", NULL};
+static const char *const proc_read_only[] = {"bus", "fs", "irq", "pressure", "sys", "sysrq-trigger", NULL};
 static const char *const sys_masked[] = {
 	"firmware", "fs", "hypervisor", "kernel", "power", "devices/virtual/powercap", "devices/virtual/dmi", NULL,
 };

@@ -147,7 +147,7 @@ static int start_instance(struct service *service, struct instance *instance, co
 	return r;
 }
 
-static void create(struct service *service, struct ipc_message *m, const struct create_request *request)
+static void create(struct service *service, struct ipc_message *m, struct create_request *request)
 {
 	const struct profile *profile = request->profile ? find_profile(service, request->profile) : NULL;
 	struct err failure = ERR_INIT;
@@ -159,6 +159,10 @@ static void create(struct service *service, struct ipc_message *m, const struct 
 	if (request->profile && !profile)
 		r = err_set(&failure, ENOENT, "there is no profile %u", request->profile);
 	if (r == 0) {
+		phase = "layers";
+		r = spawn_check_layers(&service->spawn, request->what.layer_fds, request->what.n_layers, &failure);
+	}
+	if (r == 0) {
 		phase = "ids";
 		r = instance_new(&service->instances, &instance, &failure);
 	}
@@ -166,6 +170,9 @@ static void create(struct service *service, struct ipc_message *m, const struct 
 		send_failed(service, m->header.id, phase, &failure);
 		return;
 	}
+	/* A driver library needs more of /proc and /sys than functions get. */
+	if (profile && profile->n_devices > 0)
+		request->what.command.flags |= BIRTH_FULL_PROC;
 	instance->owner = service->api_generation;
 	instance->request_id = m->header.id;
 	instance->born_us = request->born_us;

@@ -189,6 +189,15 @@ static int check_layer(const struct spawn *spawn, int fd, unsigned index, struct
 	return 0;
 }
 
+int spawn_check_layers(const struct spawn *spawn, const int *fds, unsigned n, struct err *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < n; i++)
+		r = check_layer(spawn, fds[i], i, err);
+	return r;
+}
+
 /* The id map of an instance's range; made at the first use of the range and kept. */
 static int range_idmap(struct spawn *spawn, const struct instance *instance, struct err *err)
 {
@@ -206,9 +215,6 @@ static int map_layers(struct spawn *spawn, const struct instance *instance, cons
 	int r = MIN(map_fd, 0);
 
 	for (unsigned i = 0; r == 0 && i < what->n_layers; i++) {
-		r = check_layer(spawn, what->layer_fds[i], i, err);
-		if (r < 0)
-			break;
 		ret_fds[i] = mount_clone(what->layer_fds[i], "", err);
 		r = ret_fds[i] < 0 ? ret_fds[i]
 				   : mount_set_idmap(ret_fds[i], map_fd,

@@ -29,11 +29,14 @@ int spawn_open(struct spawn *spawn, const struct sandbox_config *config, struct 
 	       struct err *err);
 void spawn_close(struct spawn *spawn);
 
+/* Layers have to be directories that belong to store ids. */
+int spawn_check_layers(const struct spawn *spawn, const int *fds, unsigned n, struct err *err);
+
 /* Group, limits, devices, process, maps. On failure PHASE says where; the instance is still to be discarded. */
 int spawn_begin(struct spawn *spawn, struct instance *instance, const struct cgroup_limits *limits,
 		const struct profile *profile, const char **ret_phase, struct err *err);
 
-/* What an instance runs. Layers are directories that belong to store ids, lowest first. */
+/* What an instance runs. Layers were checked; lowest first. */
 struct spawn_command {
 	struct birth_command command;
 	const int *layer_fds;
