@@ -253,6 +253,8 @@ static int take_gpu_env(struct call *call, const struct gpu_attached *attached, 
 		if (n == length || i >= SBX_ENV_MAX)
 			return -EPROTO;
 		text_add(&call->gpu_env, at, n + 1);
+		if (strncmp(at, "NVIDIA_VISIBLE_DEVICES=", 23) == 0)
+			(void)str_copy(call->grant.gpu_device, sizeof(call->grant.gpu_device), at + 23);
 		at += n + 1;
 		length -= n + 1;
 	}

@@ -68,6 +68,16 @@ void dispatcher_add_instance(struct dispatcher *dispatcher, struct instance *ins
 	pthread_mutex_unlock(&dispatcher->lock);
 }
 
+size_t dispatcher_count(struct dispatcher *dispatcher)
+{
+	size_t count;
+
+	pthread_mutex_lock(&dispatcher->lock);
+	count = dispatcher->instances.count;
+	pthread_mutex_unlock(&dispatcher->lock);
+	return count;
+}
+
 void dispatcher_visit(struct dispatcher *dispatcher, unsigned max, void (*visit)(void *context, struct instance *),
 		      void *context)
 {

@@ -35,6 +35,8 @@ extern const struct peers_events dispatcher_events;
 /* Control thread: from now on the end of this instance is awaited. */
 void dispatcher_add_instance(struct dispatcher *dispatcher, struct instance *instance);
 
+/* Any thread: how many instances there are now. */
+size_t dispatcher_count(struct dispatcher *dispatcher);
 /* Any thread: calls VISIT for each instance with the lock held; at most MAX. */
 void dispatcher_visit(struct dispatcher *dispatcher, unsigned max, void (*visit)(void *context, struct instance *),
 		      void *context);

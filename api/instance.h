@@ -30,6 +30,7 @@ struct grant {
 	uint64_t memory_bytes; /* of the budget */
 	bool has_gpu;
 	uint64_t gpu, gpu_memory_bytes;
+	char gpu_device[64]; /* as the instance sees it: NVIDIA_VISIBLE_DEVICES */
 };
 
 struct instance {

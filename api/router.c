@@ -1,6 +1,8 @@
 #include "api/router.h"
 
 #include "api/admin.h"
+#include "api/images.h"
+#include "api/inventory.h"
 #include "api/run.h"
 #include "api/status.h"
 
@@ -42,6 +44,13 @@ static const struct endpoint endpoints[] = {
 	{"/v1/apps/:/routes", BIT(PATCH), true, routes_update},
 	{"/v1/apps/:/routes", BIT(DELETE), true, routes_delete},
 	{"/v1/routes", BIT(GET), true, routes_list_all},
+	{"/v1/gpus", BIT(GET), true, inventory_gpus},
+	{"/v1/instances", BIT(GET), true, inventory_instances},
+	{"/v1/images", BIT(GET), true, images_list},
+	{"/v1/images", BIT(POST), true, images_upload},
+	{"/v1/images/gc", BIT(POST), true, images_collect},
+	{"/v1/images/*", BIT(GET), true, images_get},
+	{"/v1/images/*", BIT(DELETE), true, images_delete},
 };
 
 /* False when it has replied. */

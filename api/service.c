@@ -140,7 +140,7 @@ static int open_all(struct service *service, struct err *err)
 	api->http.limits = api->settings.http;
 	api->http.handler = router_handle;
 	if (!*api->settings.store_path)
-		return err_set(err, EINVAL, "no place for the store was given (api_dir or db_url)");
+		return err_set(err, EINVAL, "no place for the store was given (state_dir or db_url)");
 	r = store_open(api->settings.store_path, true, &api->writer_store, err);
 	if (r == 0)
 		r = worker_open(&api->writer, 0, api, err);

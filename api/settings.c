@@ -108,7 +108,7 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 			       : err_set(err, EINVAL, "longer than %zu bytes", sizeof(settings->jwt_auth_key) - 1);
 	if (!reload && strcmp(key, "db_url") == 0)
 		return set_database(settings, value, err);
-	if (!reload && strcmp(key, "api_dir") == 0) {
+	if (!reload && strcmp(key, "state_dir") == 0) {
 		int r = set_path(settings->spool_dir, sizeof(settings->spool_dir), value, "", err);
 
 		return r < 0 || *settings->store_path ? r

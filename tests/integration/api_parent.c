@@ -414,7 +414,7 @@ static void give_config(int control_fd, int argc, char **argv)
 	struct err err;
 	char dir[600];
 
-	(void)snprintf(dir, sizeof(dir), "api_dir=%s", folder);
+	(void)snprintf(dir, sizeof(dir), "state_dir=%s", folder);
 	(void)str_pack(tail, sizeof(tail), &used, dir);
 	for (int i = 0; i < argc; i++)
 		if (!str_pack(tail, sizeof(tail), &used, argv[i]))

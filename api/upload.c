@@ -1,0 +1,160 @@
+/*
+ * An uploaded archive goes into an unnamed file first and to ferrite-rootfs when it is complete: a client that goes
+ * away half-way has then changed nothing, and no byte is held in memory.
+ */
+#include "api/images.h"
+#include "api/query.h"
+
+#include "supervisor/util.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+struct upload {
+	struct peer_request peer;
+	struct http_request *request; /* NULL: gone */
+	struct api *api;
+	int fd;
+	uint64_t size;
+	struct text name;
+	struct rfs_import body;
+};
+
+static void upload_free(struct upload *upload)
+{
+	peer_request_done(&upload->peer);
+	fd_close(&upload->fd);
+	text_done(&upload->name);
+	free(upload);
+}
+
+static void on_gone_early(struct http_request *request)
+{
+	upload_free(request->user);
+}
+
+static void on_gone(struct http_request *request)
+{
+	struct upload *upload = request->user;
+
+	upload->request = NULL;
+}
+
+static void answer(struct upload *upload)
+{
+	_cleanup_(text_done) struct text body = {0};
+	struct rfs_imported imported;
+
+	if (!upload->peer.reply) {
+		images_reply_failed(upload->request, &upload->peer.failure);
+		return;
+	}
+	memcpy(&imported, upload->peer.reply->payload, sizeof(imported));
+	imported.digest[sizeof(imported.digest) - 1] = '\0';
+	text_puts(&body, "{\"message\":\"Image imported\",\"image\":{\"name\":");
+	text_json(&body, upload->name.data);
+	text_puts(&body, ",\"digest\":");
+	text_json(&body, imported.digest);
+	text_printf(&body, ",\"size\":%llu}}", (unsigned long long)imported.size);
+	api_reply(upload->request, 200, &body);
+}
+
+static void on_imported(struct peer_request *request)
+{
+	struct upload *upload = (struct upload *)request;
+
+	if (upload->request)
+		answer(upload);
+	upload_free(upload);
+}
+
+/* Ends an upload that is still coming in. */
+static bool refuse(struct upload *upload, unsigned status, const char *message)
+{
+	api_reply_error(upload->request, status, "%s", message);
+	upload_free(upload);
+	return false;
+}
+
+static bool on_data(struct http_request *request, const void *bytes, size_t length)
+{
+	struct upload *upload = request->user;
+	int r;
+
+	if (length > upload->api->settings.max_image_bytes - MIN(upload->size, upload->api->settings.max_image_bytes))
+		return refuse(upload, 413, "The archive is larger than max_image_bytes");
+	r = fd_write_all(upload->fd, bytes, length);
+	if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG)
+		return refuse(upload, 507, "No space left on the device that takes the upload (state_dir)");
+	if (r < 0)
+		return refuse(upload, 500, "The upload cannot be written to state_dir");
+	upload->size += length;
+	return true;
+}
+
+static void on_complete(struct http_request *request)
+{
+	struct upload *upload = request->user;
+
+	if (lseek(upload->fd, 0, SEEK_SET) < 0) {
+		(void)refuse(upload, 500, "The upload cannot be read back from state_dir");
+		return;
+	}
+	request->gone = on_gone;
+	upload->body.size = upload->size;
+	upload->peer.worker = &api_loop_of(request)->worker;
+	upload->peer.done = on_imported;
+	upload->peer.expects = RFS_IMPORTED;
+	upload->peer.out = (struct ipc_out){.type = RFS_IMPORT,
+					    .body = &upload->body,
+					    .body_size = sizeof(upload->body),
+					    .tail = upload->name.data,
+					    .tail_size = upload->name.length,
+					    .fds = &upload->fd,
+					    .n_fds = 1};
+	peers_send(upload->api->peers, PEER_ROOTFS, &upload->peer);
+}
+
+/* A file without a name: it is gone with its last descriptor, however the program ends. */
+static int open_spool(const char *folder)
+{
+	char path[600];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/upload-XXXXXX", folder);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		(void)unlink(path);
+	return fd;
+}
+
+void images_upload(struct http_request *request, const struct path_match *match)
+{
+	struct upload *upload;
+
+	(void)match;
+	if (!images_allowed(request))
+		return;
+	upload = calloc(1, sizeof(*upload));
+	if (!upload) {
+		api_reply_error(request, 503, "ferrite is out of memory");
+		return;
+	}
+	upload->request = request;
+	upload->api = api_loop_of(request)->api;
+	upload->fd = open_spool(upload->api->settings.spool_dir);
+	if (upload->fd < 0) {
+		(void)refuse(upload, errno == ENOSPC ? 507 : 500, "No file can be made in state_dir for the upload");
+		return;
+	}
+	/* Without a name the archive must bring one. */
+	(void)path_query(request->target, "name", &upload->name);
+	text_add(&upload->name, "", 1);
+	if (upload->name.failed || strlen(upload->name.data) + 1 != upload->name.length) {
+		(void)refuse(upload, 400, "Malformed image name");
+		return;
+	}
+	request->user = upload;
+	request->gone = on_gone_early;
+	http_stream(request, on_data, on_complete);
+}
