@@ -20,7 +20,7 @@
 
 #define CHILD_FD_FIRST	 4 /* number of the first descriptor given to a child; CHILD_REPORT_FD is below it */
 #define CHILD_REPORT_FD	 3
-#define CHILD_FDS_MAX	 4
+#define CHILD_FDS_MAX	 6
 #define REPORT_TEXT_MAX	 1024
 #define REPORT_PHASE_MAX 24
 

@@ -19,6 +19,7 @@ struct sweep {
 	json_t *live; /* object as a set: hex digests of blobs, layer ids */
 	struct gc_result result;
 	int rubbish_fd;
+	bool keep_host;
 };
 
 static int keep(struct sweep *s, const char *id, struct err *err)
@@ -156,7 +157,7 @@ static int sweep_layer(struct sweep *s, const char *name, struct err *err)
 
 	if (dot || strlen(name) >= STORE_LAYER_ID_MAX)
 		return 0;
-	if (json_object_get(s->live, name))
+	if (json_object_get(s->live, name) || (s->keep_host && strncmp(name, "host-", 5) == 0))
 		return 0;
 	if (in_use(s, name)) {
 		s->result.busy++;
@@ -187,7 +188,7 @@ int gc_sweep(struct store *store, const json_t *kept, struct gc_result *ret_resu
 {
 	_cleanup_fd_ int lock_fd = store_lock(store, err);
 	_cleanup_json_ json_t *live = json_object();
-	struct sweep s = {.store = store, .live = live, .rubbish_fd = -1};
+	struct sweep s = {.store = store, .live = live, .rubbish_fd = -1, .keep_host = !kept};
 	int r = 0;
 
 	if (lock_fd < 0 || !live)

@@ -20,7 +20,7 @@ struct gc_result {
 	char rubbish[40]; /* name in tmp/, empty when no layer was moved */
 };
 
-/* KEPT is an object whose keys are ids of layers to keep (the host's layers in use); may be NULL. */
+/* KEPT is an object whose keys are the ids of the host's layers that are in use; NULL: all of them are kept. */
 int gc_sweep(struct store *store, const json_t *kept, struct gc_result *ret_result, struct err *err);
 
 #endif

@@ -278,23 +278,38 @@ static void note_source(struct hostbase *base, const char *path, const struct st
 	s->changed_ns = (uint64_t)st->st_ctim.tv_sec * 1000000000u + (uint64_t)st->st_ctim.tv_nsec;
 }
 
-static int copy_library(struct library *library, int root_fd, struct hostbase *base, struct digest *digest,
-			struct err *err)
+/* Adds a library to the layer's digest, and remembers what it was. */
+static int digest_library(const struct library *library, struct hostbase *base, struct digest *digest, struct err *err)
 {
-	_cleanup_fd_ int from_fd = open(library->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	_cleanup_fd_ int to_fd = -1;
+	_cleanup_fd_ int fd = open(library->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	char sum[DIGEST_TEXT_LENGTH + 1];
 	struct stat st;
-	int r = make_parents(root_fd, library->destination, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (from_fd < 0 || fstat(from_fd, &st) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, errno, "open %s", library->path);
 	if ((uint64_t)st.st_size > LIBRARY_BYTES_MAX)
 		return err_set(err, EFBIG, "%s is too large", library->path);
 	note_source(base, library->path, &st);
-	to_fd = beneath_open(root_fd, library->destination, O_RDWR | O_CREAT | O_EXCL, 0755);
+	r = digest_file(fd, sum, NULL, err);
+	if (r < 0)
+		return r;
+	digest_add(digest, library->destination, strlen(library->destination) + 1);
+	digest_add(digest, sum, sizeof(sum));
+	return 0;
+}
+
+static int copy_library(struct library *library, int root_fd, struct err *err)
+{
+	_cleanup_fd_ int from_fd = open(library->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	_cleanup_fd_ int to_fd = -1;
+	int r = make_parents(root_fd, library->destination, err);
+
+	if (r < 0)
+		return r;
+	if (from_fd < 0)
+		return err_sys(err, errno, "open %s", library->path);
+	to_fd = beneath_open(root_fd, library->destination, O_WRONLY | O_CREAT | O_EXCL, 0755);
 	if (to_fd < 0)
 		return err_sys(err, -to_fd, "make /%s in the host layer", library->destination);
 	r = copy_bytes(from_fd, to_fd);
@@ -302,11 +317,6 @@ static int copy_library(struct library *library, int root_fd, struct hostbase *b
 		return err_sys(err, r, "copy %s to the host layer", library->path);
 	if (fchmod(to_fd, 0755) < 0)
 		return err_sys(err, errno, "make /%s in the host layer", library->destination);
-	r = digest_file(to_fd, sum, NULL, err);
-	if (r < 0)
-		return r;
-	digest_add(digest, library->destination, strlen(library->destination) + 1);
-	digest_add(digest, sum, sizeof(sum));
 	return 0;
 }
 
@@ -333,102 +343,131 @@ static const struct {
 };
 
 /* The host's own links from /lib and /lib64 into /usr: programs name their loader through them. */
-static int make_links(int root_fd, struct digest *digest, struct err *err)
+static const char *const links[] = {"lib", "lib64"};
+
+/* False for a directory: it is made with what is in it. */
+static bool read_host_link(const char *name, char target[256])
 {
-	static const char *const links[] = {"lib", "lib64"};
+	char path[16];
+	ssize_t n;
 
-	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
-		char path[16], target[256] = "";
-		ssize_t n;
+	(void)snprintf(path, sizeof(path), "/%s", name);
+	n = readlink(path, target, 255);
+	target[MAX(n, 0)] = '\0';
+	return n > 0;
+}
 
-		(void)snprintf(path, sizeof(path), "/%s", links[i]);
-		n = readlink(path, target, sizeof(target) - 1);
-		if (n < 0)
-			continue; /* a directory, made with what is in it */
-		target[n] = '\0';
-		if (symlinkat(target, root_fd, links[i]) < 0)
-			return err_sys(err, errno, "make %s in the host layer", path);
-		digest_add(digest, target, (size_t)n + 1);
-	}
+static int make_links(int root_fd, struct err *err)
+{
+	char target[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(links); i++)
+		if (read_host_link(links[i], target) && symlinkat(target, root_fd, links[i]) < 0)
+			return err_sys(err, errno, "make /%s in the host layer", links[i]);
 	return 0;
 }
 
-static int make_skeleton(int root_fd, struct digest *digest, struct err *err)
+static int make_skeleton(int root_fd, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_LEN(skeleton); i++) {
 		const char *path = skeleton[i].path, *text = skeleton[i].text;
 		_cleanup_fd_ int fd = -1;
 
-		digest_add(digest, path, strlen(path) + 1);
-		if (!text) {
-			if (mkdirat(root_fd, path, 0755) < 0)
-				return err_sys(err, errno, "make /%s in the host layer", path);
-			fd = beneath_open(root_fd, path, O_RDONLY | O_DIRECTORY, 0);
-		} else {
-			fd = beneath_open(root_fd, path, O_WRONLY | O_CREAT | O_EXCL, 0644);
-			digest_add(digest, text, strlen(text) + 1);
-		}
+		if (!text && mkdirat(root_fd, path, 0755) < 0)
+			return err_sys(err, errno, "make /%s in the host layer", path);
+		fd = beneath_open(root_fd, path, text ? O_WRONLY | O_CREAT | O_EXCL : O_RDONLY | O_DIRECTORY, 0644);
 		if (fd < 0 || (text && fd_write_all(fd, text, strlen(text)) < 0) || fchmod(fd, skeleton[i].mode) < 0)
 			return err_sys(err, fd < 0 ? -fd : errno, "make /%s in the host layer", path);
 	}
-	return make_links(root_fd, digest, err);
+	return make_links(root_fd, err);
 }
 
-/* Puts a finished directory into the store, unless a good one of that id is there. */
-static int keep_layer(const struct store *store, const char *id, int work_fd, int root_fd, struct err *err)
+static void digest_skeleton(struct digest *digest)
+{
+	char target[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(skeleton); i++) {
+		const char *text = skeleton[i].text ? skeleton[i].text : "";
+
+		digest_add(digest, skeleton[i].path, strlen(skeleton[i].path) + 1);
+		digest_add(digest, &skeleton[i].mode, sizeof(skeleton[i].mode));
+		digest_add(digest, text, strlen(text) + 1);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(links); i++)
+		if (read_host_link(links[i], target))
+			digest_add(digest, target, strlen(target) + 1);
+}
+
+static int name_layer(struct closure *c, bool extra, struct hostbase *base, struct err *err)
+{
+	_cleanup_(digest_release) struct digest *digest = digest_new();
+	char sum[DIGEST_TEXT_LENGTH + 1];
+	int r = digest ? 0 : err_sys(err, ENOMEM, "make the host layer");
+
+	if (r == 0 && !extra)
+		digest_skeleton(digest);
+	for (size_t i = 0; r == 0 && i < c->count; i++)
+		if (c->items[i].extra == extra)
+			r = digest_library(&c->items[i], base, digest, err);
+	if (r < 0)
+		return r;
+	digest_end(digest, sum);
+	(void)snprintf(base->ids[base->n_ids], STORE_LAYER_ID_MAX, "host-%s", store_hex(sum));
+	return 0;
+}
+
+static int fill_layer(struct closure *c, bool extra, int root_fd, struct err *err)
+{
+	/* mkdir obeys the umask. */
+	int r = fchmod(root_fd, 0755) < 0 ? err_sys(err, errno, "make the host layer") : 0;
+
+	if (r == 0 && !extra)
+		r = make_skeleton(root_fd, err);
+	for (size_t i = 0; r == 0 && i < c->count; i++)
+		if (c->items[i].extra == extra)
+			r = copy_library(&c->items[i], root_fd, err);
+	return r;
+}
+
+static int make_layer(const struct store *store, struct closure *c, bool extra, const char *id, int work_fd,
+		      struct err *err)
 {
 	_cleanup_(store_layer_clear) struct store_layer record = {0};
-	struct stat st;
+	_cleanup_fd_ int root_fd = -1;
 	int r;
 
-	if (fstatat(store->layers_fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0 && layers_verify(store, id, NULL) == 0)
-		return 0;
-	if (fchmod(root_fd, 0755) < 0)
-		return err_sys(err, errno, "make the host layer");
-	r = layers_record(root_fd, &record, err);
+	if (work_fd < 0 || mkdirat(work_fd, "root", 0755) < 0)
+		return err_sys(err, work_fd < 0 ? -work_fd : errno, "make the host layer");
+	root_fd = beneath_open(work_fd, "root", O_RDONLY | O_DIRECTORY, 0);
+	if (root_fd < 0)
+		return err_sys(err, -root_fd, "make the host layer");
+	r = fill_layer(c, extra, root_fd, err);
+	if (r == 0)
+		r = layers_record(root_fd, &record, err);
 	if (r == 0 && syncfs(root_fd) < 0)
 		r = err_sys(err, errno, "write the host layer to disk");
 	return r < 0 ? r : store_layer_put(store, id, work_fd, "root", &record, err);
 }
 
-static int fill_layer(struct closure *c, bool extra, int root_fd, struct hostbase *base, struct digest *digest,
-		      struct err *err)
-{
-	int r = extra ? 0 : make_skeleton(root_fd, digest, err);
-
-	for (size_t i = 0; r == 0 && i < c->count; i++)
-		if (c->items[i].extra == extra)
-			r = copy_library(&c->items[i], root_fd, base, digest, err);
-	return r;
-}
-
+/* Names a layer after what it will hold, and makes it unless the store has it whole. */
 static int build_layer(const struct store *store, struct closure *c, bool extra, struct hostbase *base, struct err *err)
 {
-	_cleanup_(digest_release) struct digest *digest = digest_new();
 	_cleanup_fd_ int work_fd = -1;
-	_cleanup_fd_ int root_fd = -1;
-	char work[40], sum[DIGEST_TEXT_LENGTH + 1];
-	char *id = base->ids[base->n_ids];
-	int r = digest ? store_make_work(store, "host", work, err) : err_sys(err, ENOMEM, "make the host layer");
+	const char *id = base->ids[base->n_ids];
+	char work[40];
+	int r = name_layer(c, extra, base, err);
 
 	if (r < 0)
 		return r;
-	work_fd = beneath_open(store->tmp_fd, work, O_RDONLY | O_DIRECTORY, 0);
-	if (work_fd < 0 || mkdirat(work_fd, "root", 0755) < 0)
-		r = err_sys(err, work_fd < 0 ? -work_fd : errno, "make the host layer");
-	if (r == 0) {
-		root_fd = beneath_open(work_fd, "root", O_RDONLY | O_DIRECTORY, 0);
-		r = root_fd < 0 ? err_sys(err, -root_fd, "make the host layer")
-				: fill_layer(c, extra, root_fd, base, digest, err);
+	if (layers_verify(store, id, NULL) < 0) {
+		r = store_make_work(store, "host", work, err);
+		if (r < 0)
+			return r;
+		work_fd = beneath_open(store->tmp_fd, work, O_RDONLY | O_DIRECTORY, 0);
+		r = make_layer(store, c, extra, id, work_fd, err);
+		(void)store_delete_tree(store->tmp_fd, work, NULL);
 	}
-	if (r == 0) {
-		digest_end(digest, sum);
-		(void)snprintf(id, STORE_LAYER_ID_MAX, "host-%s", store_hex(sum));
-		r = keep_layer(store, id, work_fd, root_fd, err);
-	}
-	if (r == 0)
-		base->n_ids++;
-	(void)store_delete_tree(store->tmp_fd, work, NULL);
+	base->n_ids += r == 0;
 	return r;
 }
 
