@@ -93,7 +93,7 @@ static int build_shorthand(const struct request *r, const void *const *data, str
 		buffer_append_format(b, "%s\"%s\":", i > 0 ? "," : "", t->name);
 		(void)print_nested(b, t->datatype, out->dims, t->rank, data[i]);
 	}
-	buffer_append_text(b, "}");
+	buffer_append_text(b, "}\n");
 	return 0;
 }
 
@@ -142,6 +142,8 @@ static void build_v2(const struct request *r, const void *const *data, const str
 		a->content_type = "application/octet-stream";
 		buffer_append(b, data[i], r->tensors[r->outputs[i].tensor].bytes);
 	}
+	if (!a->has_json_length)
+		buffer_append_text(b, "\n");
 }
 
 /* The one output as it is, when the caller wants bytes or a picture. */
@@ -189,13 +191,13 @@ int answer_build(const struct request *r, const void *const *data, const struct 
 
 void answer_error(unsigned status, const char *message, struct answer *ret_answer)
 {
-	static const char no_memory[] = "{\"error\":{\"message\":\"out of memory\"}}";
+	static const char no_memory[] = "{\"error\":{\"message\":\"out of memory\"}}\n";
 	struct buffer *b = &ret_answer->text;
 
 	buffer_clear(b);
 	buffer_append_text(b, "{\"error\":{\"message\":");
 	buffer_append_json(b, message);
-	buffer_append_text(b, "}}");
+	buffer_append_text(b, "}}\n");
 	ret_answer->status = status;
 	ret_answer->content_type = "application/json";
 	ret_answer->has_json_length = false;

@@ -127,9 +127,8 @@ static size_t lay_out(const struct decimal *d, char *text)
 
 		for (size_t i = 0; i < whole; i++)
 			text[used++] = i < count ? d->digits[i] : '0';
-		text[used++] = '.';
-		if (count <= whole)
-			text[used++] = '0';
+		if (count > whole)
+			text[used++] = '.';
 		for (size_t i = whole; i < count; i++)
 			text[used++] = d->digits[i];
 	} else if (d->exponent < 0 && d->exponent >= -5) {
@@ -179,9 +178,10 @@ static size_t print_float(enum datatype type, double value, char *text)
 	if (sign)
 		*text = '-';
 	value = fabs(value);
+	/* An integer has no sign to keep. */
 	if (value == 0) {
-		memcpy(text + sign, "0.0", 3);
-		return sign + 3;
+		memcpy(text + sign, "0.0", sign ? 3 : 1);
+		return sign ? 4 : 1;
 	}
 	find_digits(type, value, &d);
 	return sign + lay_out(&d, text + sign);

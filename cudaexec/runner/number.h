@@ -1,6 +1,5 @@
 /*
- * Prints tensor elements as JSON. Floating values get the fewest digits that read back to the same element, with a ".0"
- * when they are integral; NaN and infinities are the strings "NaN", "Infinity", "-Infinity". Nothing fails.
+ * Prints tensor elements as JSON. Floating values get the fewest digits that read back to the same element; NaN and infinities are the strings "NaN", "Infinity", "-Infinity". Nothing fails.
  */
 #ifndef FERRITE_CUDAEXEC_NUMBER_H
 #define FERRITE_CUDAEXEC_NUMBER_H

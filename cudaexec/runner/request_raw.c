@@ -1,4 +1,5 @@
 /* Raw bodies: the bytes of the one tensor without a default; scalars and dimensions stand in the query string. */
+#include "cudaexec/runner/media.h"
 #include "cudaexec/runner/query.h"
 #include "cudaexec/runner/request_parts.h"
 #include "cudaexec/runner/values.h"
@@ -179,8 +180,8 @@ int request_parse_raw(struct request *r, const struct request_source *source, st
 	if (tensor < 0 && source->length > 0)
 		return err_set(err, EINVAL, "a body of %zu bytes, but the function has no tensor for it",
 			       source->length);
-	/* No body at all and nothing said about it: the tensor is missing, not empty. */
-	if (tensor < 0 || (source->length == 0 && !source->content_type))
+	/* No body, and nothing says that it is meant to be one of bytes: the tensor is missing, not empty. */
+	if (tensor < 0 || (source->length == 0 && (!source->content_type || !media_is_raw(source->content_type))))
 		return 0;
 	return take_body(r, source, (size_t)tensor, err);
 }

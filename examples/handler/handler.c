@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define VALUES	 256
-#define BLOCKS	 64
-#define PTX_MAX	 65536
-#define FAIL(r)	 (host->log(CUDAEXEC_LOG_ERROR, "%s:%d: CUDA error %d", __FILE__, __LINE__, r), -1)
+#define VALUES	256
+#define BLOCKS	64
+#define PTX_MAX 65536
+#define FAIL(r) (host->log(CUDAEXEC_LOG_ERROR, "%s:%d: CUDA error %d", __FILE__, __LINE__, r), -1)
 #define TRY(call) \
 	do { \
 		int result_ = (call); \

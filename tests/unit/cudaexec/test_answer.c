@@ -39,17 +39,17 @@ static void check(const char *text, const char *accept, const char *type, const 
 	ck_assert_msg(answer(OUTPUTS, text, accept, (const void *[]){matrix, &number}, &a, &err) == 0, "%s", err.text);
 	ck_assert_uint_eq(a.status, 200);
 	ck_assert_str_eq(a.content_type, type);
-	ck_assert_msg(a.length == strlen(quoted) && memcmp(a.bytes, quoted, a.length) == 0, "%.*s", (int)a.length,
-		      (const char *)a.bytes);
+	ck_assert_msg(a.length == strlen(quoted) + 1 && memcmp(a.bytes, quoted, a.length - 1) == 0, "%.*s",
+		      (int)a.length, (const char *)a.bytes);
 	ck_assert(!a.has_json_length);
 }
 
 START_TEST(shorthand_answers_are_nested)
 {
 	check("{'r':2,'c':3}", NULL, "application/json",
-	      "{'m':[[1.0,2.5,'NaN'],['-Infinity',0.1,1e30]],'s':18446744073709551615}");
+	      "{'m':[[1,2.5,'NaN'],['-Infinity',0.1,1e30]],'s':18446744073709551615}");
 	check("{'r':3,'c':2}", "*/*", "application/json",
-	      "{'m':[[1.0,2.5],['NaN','-Infinity'],[0.1,1e30]],'s':18446744073709551615}");
+	      "{'m':[[1,2.5],['NaN','-Infinity'],[0.1,1e30]],'s':18446744073709551615}");
 	check("{'r':0,'c':3}", NULL, "application/json", "{'m':[],'s':18446744073709551615}");
 	check("{'r':2,'c':0}", NULL, "application/json", "{'m':[[],[]],'s':18446744073709551615}");
 }
@@ -64,11 +64,11 @@ START_TEST(v2_answers_are_flat)
 {
 	check("{" V2_IN "}", NULL, "application/json",
 	      "{'model_name':'demo/q','model_version':'1.0','outputs':["
-	      "{'name':'m','datatype':'FP32','shape':[1,2],'data':[1.0,2.5]},"
+	      "{'name':'m','datatype':'FP32','shape':[1,2],'data':[1,2.5]},"
 	      "{'name':'s','datatype':'UINT64','shape':[],'data':[18446744073709551615]}]}");
 	check("{'id':'a\\\\b'," V2_IN ",'outputs':[{'name':'m'}]}", "application/json", "application/json",
 	      "{'id':'a\\\\b','model_name':'demo/q','model_version':'1.0','outputs':["
-	      "{'name':'m','datatype':'FP32','shape':[1,2],'data':[1.0,2.5]}]}");
+	      "{'name':'m','datatype':'FP32','shape':[1,2],'data':[1,2.5]}]}");
 }
 END_TEST
 
@@ -166,8 +166,8 @@ START_TEST(many_elements_are_printed)
 	ck_assert_int_eq(answer("'outputs':[{'name':'p','datatype':'UINT8','shape':[100000]}]", "{}", NULL,
 				(const void *[]){data}, &a, &err),
 			 0);
-	ck_assert_uint_eq(a.length, 2 * N - 1 + strlen("{\"p\":[]}"));
-	ck_assert_mem_eq((const char *)a.bytes + a.length - 4, ",7]}", 4);
+	ck_assert_uint_eq(a.length, 2 * N - 1 + strlen("{\"p\":[]}\n"));
+	ck_assert_mem_eq((const char *)a.bytes + a.length - 5, ",7]}\n", 5);
 }
 END_TEST
 
@@ -194,7 +194,7 @@ END_TEST
 START_TEST(errors_are_json)
 {
 	_cleanup_(answer_release) struct answer a = ANSWER_INIT;
-	static const char expected[] = "{\"error\":{\"message\":\"input \\\"x\\\": bad\"}}";
+	static const char expected[] = "{\"error\":{\"message\":\"input \\\"x\\\": bad\"}}\n";
 
 	answer_error(413, "input \"x\": bad", &a);
 	ck_assert_uint_eq(a.status, 413);
