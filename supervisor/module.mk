@@ -1,7 +1,7 @@
 # ferrited, and the code every program shares.
 
 $(eval $(call library,common,supervisor/err.c supervisor/util.c supervisor/str.c supervisor/log.c supervisor/ipc.c \
-	supervisor/server.c supervisor/loop.c))
+	supervisor/server.c supervisor/loop.c supervisor/cgroup.c))
 
 $(eval $(call unit_test,test_str,tests/unit/supervisor/test_str.c,common))
 
@@ -28,3 +28,9 @@ $(BUILD)/gen/policy_%.h: sandbox/policy/%.policy $(POLICY_FILES) $(BUILD)/host/p
 
 $(eval $(call library,policy,$(POLICY_SOURCES)))
 $(eval $(call unit_test,test_policy,tests/unit/supervisor/test_policy.c,policy common,-lseccomp))
+
+GENERATED += $(foreach name,api sandbox rootfs gpu,$(BUILD)/gen/policy_$(name).h)
+
+$(eval $(call library,ferrited,supervisor/settings.c supervisor/listen.c supervisor/notify.c supervisor/folders.c \
+	supervisor/process.c supervisor/process_child.c supervisor/control.c supervisor/supervise.c))
+$(eval $(call program,sbin/ferrited,supervisor/main.c,ferrited common,-lcap))

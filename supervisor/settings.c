@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum type { NUMBER, BYTES, MIB_SIZE, TIME, SWITCH, PATH, PATHS, CHOICE, TEXT, LISTEN };
+enum type { NUMBER, BYTES, MIB_SIZE, TIME, PATH, PATHS, CHOICE, TEXT, LISTEN };
 
 #define TO(peer)    (1u << (peer))
 #define TO_ALL	    (TO(PEER_API) | TO(PEER_SANDBOX) | TO(PEER_ROOTFS) | TO(PEER_GPU))
@@ -51,16 +51,16 @@ static const struct row rows[SETTING_MAX] = {
 				   .doc = "how long running calls may go on after SIGTERM"},
 	[SETTING_HEARTBEAT_INTERVAL] = {"heartbeat_interval", TIME, true, TO_FERRITED, 20, HOUR, "2",
 					.doc = "how often a server is asked whether it is alive"},
-	[SETTING_HEARTBEAT_DEADLINE] = {"heartbeat_deadline", TIME, true, TO_FERRITED, 20, HOUR, "10",
+	[SETTING_HEARTBEAT_DEADLINE] = {"heartbeat_deadline", TIME, true, TO_FERRITED, 20, HOUR, "20",
 					.doc = "a server that does not answer for so long is killed and started again"},
 	[SETTING_START_DEADLINE] = {"start_deadline", TIME, true, TO_FERRITED, 20, HOUR, "30",
 				    .doc = "a server that is not ready after so long is killed and started again"},
 	[SETTING_RESTART_DELAY] = {"restart_delay", TIME, true, TO_FERRITED, 1, HOUR, "100ms",
-				   .doc = "wait before the second start of a server in a row; doubled for each further "
-					  "one, at most 64 times as long"},
-	[SETTING_RESTART_LIMIT] = {"restart_limit", NUMBER, true, TO_FERRITED, 1, 1000, "10",
+				   .doc = "wait before a server is started again after it ended soon after its start; "
+					  "doubled each time, at most ten times as long"},
+	[SETTING_RESTART_LIMIT] = {"restart_limit", NUMBER, true, TO_FERRITED, 1, SETTING_RESTART_LIMIT_MAX, "20",
 				   .doc = "a server that ends so often within restart_window stays down"},
-	[SETTING_RESTART_WINDOW] = {"restart_window", TIME, true, TO_FERRITED, 100, HOUR, "60",
+	[SETTING_RESTART_WINDOW] = {"restart_window", TIME, true, TO_FERRITED, 100, HOUR, "30",
 				    .doc = "see restart_limit"},
 	[SETTING_LOG_LEVEL] = {"log_level", CHOICE, true, TO_ALL, .value = "info",
 			       .choices = {"debug", "info", "warn", "error", "fatal", "panic"}, .variable = "LOG_LEVEL",
@@ -73,32 +73,35 @@ static const struct row rows[SETTING_MAX] = {
 			     .doc = "where asynchronous calls are fetched from; empty: this service"},
 	[SETTING_JWT_AUTH_KEY] = {"jwt_auth_key", TEXT, true, TO(PEER_API), .value = "", .variable = "JWT_AUTH_KEY",
 				  .doc = "secret of the service's tokens; empty: no tokens are asked for"},
-	[SETTING_THREADS] = {"threads", NUMBER, false, TO(PEER_API), 0, 256, "0",
-			     .doc = "event loop threads of ferrite-api; 0: one per CPU"},
-	[SETTING_ASYNC] = {"async", SWITCH, true, TO(PEER_API), .value = "yes",
-			   .doc = "whether asynchronous calls are taken from the queue and run here"},
+	[SETTING_API_THREADS] = {"api_threads", NUMBER, false, TO(PEER_API), 1, 256, "",
+				 .doc = "event loop threads of ferrite-api; empty: one per CPU"},
 	[SETTING_MEMORY_TOTAL] =
 		{"memory_total", MIB_SIZE, true, TO(PEER_API), 16, 1u << 30,
 		 "0", .doc = "memory for all running functions together; default: what is available at start"},
-	[SETTING_QUEUE_MAX] =
-		{"queue_max", NUMBER, true, TO(PEER_API), 0, 1000000,
-		 "1024", .doc = "calls that may wait for memory or an instance; further ones are refused with 503"},
-	[SETTING_CONNECTIONS_MAX] = {"connections_max", NUMBER, false, TO(PEER_API), 1, 1000000, "4096",
+	[SETTING_MAX_WAITING] =
+		{"max_waiting", NUMBER, true, TO(PEER_API), 0, 100000, "",
+		 .doc =
+			 "calls of a function that may wait for memory or an instance; further ones are refused with "
+			 "503"},
+	[SETTING_MAX_CONNECTIONS] = {"max_connections", NUMBER, false, TO(PEER_API), 1, 1000000, "",
 				     .doc = "open connections of clients"},
-	[SETTING_MAX_BODY_BYTES] = {"max_body_bytes", BYTES, true, TO(PEER_API), 1024, 1ull << 40, "64MiB",
+	[SETTING_MAX_HEADER_BYTES] = {"max_header_bytes", BYTES, true, TO(PEER_API), 1024, 65536, "",
+				      .doc = "largest header of a request"},
+	[SETTING_MAX_BODY_BYTES] = {"max_body_bytes", BYTES, true, TO(PEER_API), 1024, 1ull << 40, "",
 				    .doc = "largest body of a call"},
 	[SETTING_MAX_OUTPUT_BYTES] = {"max_output_bytes", BYTES, true, TO(PEER_API), 1024, 1ull << 40, "64MiB",
 				      .doc = "largest answer of a function"},
-	[SETTING_CALL_TIMEOUT_MAX] = {"call_timeout_max", TIME, true, TO(PEER_API), 0, 1000 * HOUR, "0",
-				      .doc = "upper limit for the timeout of a route; 0: none"},
-	[SETTING_MEMORY_DEFAULT] = {"memory_default", MIB_SIZE, true, TO(PEER_SANDBOX) | TO(PEER_API), 4, 1u << 30,
-				    "128", .doc = "memory of a container whose route says nothing"},
-	[SETTING_DISK_DEFAULT] = {"disk_default", MIB_SIZE, true, TO(PEER_SANDBOX), 1, 1u << 30, "64",
-				  .doc = "what a container may write to its file system, counted as its memory"},
-	[SETTING_PIDS_DEFAULT] = {"pids_default", NUMBER, true, TO(PEER_SANDBOX), 4, 4194304, "256",
-				  .doc = "processes and threads of a container"},
-	[SETTING_MAX_IMAGE_BYTES] = {"max_image_bytes", BYTES, true, TO(PEER_ROOTFS) | TO(PEER_API), 1u << 20,
-				     1ull << 44, "16GiB", .doc = "largest image, unpacked"},
+	[SETTING_MEMORY_BYTES] = {"memory_bytes", BYTES, true, TO(PEER_SANDBOX), 8 * MIB, 1ull << 50, "128MiB",
+				  .doc = "memory of a container for which none is asked"},
+	[SETTING_DISK_BYTES] =
+		{"disk_bytes", BYTES, true, TO(PEER_SANDBOX), MIB, 1ull << 50,
+		 "512MiB", .doc = "what a container may write to its file system; what it writes counts as its memory"},
+	[SETTING_SHM_BYTES] = {"shm_bytes", BYTES, true, TO(PEER_SANDBOX), 65536, 1ull << 50, "64MiB",
+			       .doc = "size of a container's /dev/shm"},
+	[SETTING_PIDS_MAX] = {"pids_max", NUMBER, true, TO(PEER_SANDBOX), 4, 4194304, "256",
+			      .doc = "processes and threads of a container"},
+	[SETTING_MAX_IMAGE_BYTES] = {"max_image_bytes", BYTES, true, TO(PEER_ROOTFS) | TO(PEER_API), MIB, 1ull << 44,
+				     "16GiB", .doc = "largest image, unpacked"},
 	[SETTING_MAX_ENTRIES] = {"max_entries", NUMBER, true, TO(PEER_ROOTFS), 16, 100000000, "1000000",
 				 .doc = "most files of an image"},
 	[SETTING_GPU] =
@@ -173,13 +176,10 @@ static int refuse(const char *source, const struct row *row, const char *text, s
 			       "%s: %s = \"%s\": expected a time from %" PRIu64 " ms to %" PRIu64
 			       " s: seconds, or a number with ms, s, min or h",
 			       source, row->key, shown, row->min, row->max / 1000);
-	case SWITCH:
-		return err_set(err, EINVAL, "%s: %s = \"%s\": expected yes or no", source, row->key, shown);
 	case PATH:
 	case PATHS:
 		return err_set(err, EINVAL, "%s: %s = \"%s\": expected %s", source, row->key, shown,
-			       row->type == PATH ? "an absolute path without \"..\""
-						 : "absolute paths separated by colons");
+			       row->type == PATH ? "an absolute path" : "absolute paths separated by colons");
 	case CHOICE:
 	case LISTEN:
 		return err_set(err, EINVAL, "%s: %s = \"%s\": expected %s", source, row->key, shown, row->doc);
@@ -196,6 +196,8 @@ static bool take_number(const struct row *row, const char *text, char *value)
 	uint64_t number = 0, unit = row->type == MIB_SIZE ? MIB : 1;
 	bool good;
 
+	if (!*text && !row->value[0])
+		return str_copy(value, SETTING_VALUE_MAX, "");
 	if (row->type == TIME)
 		good = parse_time(text, &number);
 	else if (row->type == NUMBER)
@@ -213,26 +215,6 @@ static bool take_number(const struct row *row, const char *text, char *value)
 	return true;
 }
 
-static bool take_switch(const char *text, char *value)
-{
-	static const char *const words[] = {"no", "yes", "off", "on", "false", "true", "0", "1"};
-
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (strcmp(text, words[i]) == 0)
-			return str_copy(value, SETTING_VALUE_MAX, i % 2 ? "1" : "0");
-	return false;
-}
-
-static bool path_is_clean(const char *path, size_t length)
-{
-	if (length == 0 || path[0] != '/')
-		return false;
-	for (size_t i = 0; i + 2 < length; i++)
-		if (memcmp(path + i, "/..", 3) == 0 && (i + 3 == length || path[i + 3] == '/'))
-			return false;
-	return true;
-}
-
 static bool take_paths(const struct row *row, const char *text, char *value)
 {
 	size_t length = strlen(text);
@@ -243,12 +225,12 @@ static bool take_paths(const struct row *row, const char *text, char *value)
 		for (const char *at = text; *at;) {
 			size_t part = strcspn(at, ":");
 
-			if (!path_is_clean(at, part))
+			if (at[0] != '/')
 				return false;
 			at += part + (at[part] == ':');
 		}
 	} else if (length > 0 || row->value[0]) {
-		if (!path_is_clean(text, length))
+		if (text[0] != '/')
 			return false;
 		/* One name per folder: no slashes at the end. */
 		while (length > 1 && text[length - 1] == '/')
@@ -295,8 +277,6 @@ static bool take(const struct row *row, const char *text, char *value)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			return false;
 	switch (row->type) {
-	case SWITCH:
-		return take_switch(text, value);
 	case PATH:
 	case PATHS:
 		return take_paths(row, text, value);
@@ -529,9 +509,12 @@ bool settings_pack(const struct settings *settings, enum peer peer, char *buffer
 	char entry[SETTING_VALUE_MAX + 64];
 
 	for (int i = 0; i < SETTING_MAX; i++) {
-		if (!(rows[i].receivers & TO(peer)))
+		bool server_default = rows[i].type <= MIB_SIZE && !settings->value[i][0];
+
+		if (!(rows[i].receivers & TO(peer)) || server_default)
 			continue;
-		(void)snprintf(entry, sizeof(entry), "%s=%s", rows[i].key, settings->value[i]);
+		(void)snprintf(entry, sizeof(entry), "%s=%s%s", rows[i].key, settings->value[i],
+			       rows[i].type == MIB_SIZE ? "MiB" : "");
 		if (!str_pack(buffer, size, used, entry))
 			return false;
 		(*n_entries)++;

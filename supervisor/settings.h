@@ -7,12 +7,11 @@
  *win.
  *
  * Values are kept as normalised text, and travel so to the servers in CTL_CONFIG ("key=value"):
- *	NUMBER	decimal
+ *	NUMBER	decimal; empty where the default is empty (the server's own default; not sent)
  *	BYTES	written with an optional suffix KiB, MiB, GiB; travels in bytes
- *	MIB	the same, a plain number counts MiB; travels in MiB
+ *	MIB	the same, a plain number counts MiB; travels as a number and "MiB"
  *	TIME	written with an optional suffix ms, s, min, h, a plain number counts seconds; travels in seconds, with
  *		three decimals when it is not whole
- *	SWITCH	yes, no, on, off, true, false, 1, 0; travels as 1 or 0
  *	PATH	absolute, or empty where the default is empty
  *	PATHS	absolute ones, separated by colons, or empty
  *	CHOICE	one of some words
@@ -34,8 +33,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define SETTING_VALUE_MAX 1024
-#define SETTINGS_FILE_MAX (64 * 1024)
+#define SETTING_VALUE_MAX	  1024
+#define SETTINGS_FILE_MAX	  (64 * 1024)
+#define SETTING_RESTART_LIMIT_MAX 64
 
 enum setting {
 	SETTING_LISTEN,
@@ -56,17 +56,17 @@ enum setting {
 	SETTING_MQ_URL,
 	SETTING_API_URL,
 	SETTING_JWT_AUTH_KEY,
-	SETTING_THREADS,
-	SETTING_ASYNC,
+	SETTING_API_THREADS,
 	SETTING_MEMORY_TOTAL,
-	SETTING_QUEUE_MAX,
-	SETTING_CONNECTIONS_MAX,
+	SETTING_MAX_WAITING,
+	SETTING_MAX_CONNECTIONS,
+	SETTING_MAX_HEADER_BYTES,
 	SETTING_MAX_BODY_BYTES,
 	SETTING_MAX_OUTPUT_BYTES,
-	SETTING_CALL_TIMEOUT_MAX,
-	SETTING_MEMORY_DEFAULT,
-	SETTING_DISK_DEFAULT,
-	SETTING_PIDS_DEFAULT,
+	SETTING_MEMORY_BYTES,
+	SETTING_DISK_BYTES,
+	SETTING_SHM_BYTES,
+	SETTING_PIDS_MAX,
 	SETTING_MAX_IMAGE_BYTES,
 	SETTING_MAX_ENTRIES,
 	SETTING_GPU,
@@ -104,7 +104,7 @@ int settings_environment(struct settings *settings, char *const *environment, ch
 
 const char *settings_get(const struct settings *settings, enum setting setting);
 
-/* NUMBER, BYTES, MIB, SWITCH. */
+/* NUMBER, BYTES, MIB. */
 uint64_t settings_number(const struct settings *settings, enum setting setting);
 
 /* TIME, in microseconds. */
