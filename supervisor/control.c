@@ -239,11 +239,8 @@ int control_dispatch(struct server_slot *server, struct err *err)
 		int r = ipc_receive(server->process.control_fd, &s->message, err);
 
 		if (r == -EAGAIN || r == 0) {
-			/* Closed: it is ending, or it let go of us and is as good as dead. */
-			if (r == 0) {
-				loop_remove(&s->loop, &server->control_watch);
-				supervisor_kill(server, "closed its control channel");
-			}
+			if (r == 0)
+				supervisor_let_go(server);
 			return 0;
 		}
 		if (r > 0)

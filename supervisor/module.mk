@@ -34,3 +34,7 @@ GENERATED += $(foreach name,api sandbox rootfs gpu,$(BUILD)/gen/policy_$(name).h
 $(eval $(call library,ferrited,supervisor/settings.c supervisor/listen.c supervisor/notify.c supervisor/folders.c \
 	supervisor/process.c supervisor/process_child.c supervisor/control.c supervisor/supervise.c))
 $(eval $(call program,sbin/ferrited,supervisor/main.c,ferrited common,-lcap))
+
+# Stands in for the servers where ferrited itself is tested.
+$(eval $(call program,tests/fake_server,tests/unit/supervisor/fake_server.c,common))
+TEST_PROGRAMS += $(BUILD)/tests/fake_server

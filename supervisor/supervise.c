@@ -16,6 +16,8 @@
 #define DELAY_FACTOR 10u
 /* What the others get to finish after ferrite-api is gone. */
 #define REST_DRAIN_US 2000000u
+/* A process that exits closes its descriptors first; so long may pass until it is gone. */
+#define LET_GO_US 1000000u
 /* Killing by cgroup is immediate but for processes that are stuck in the kernel. */
 #define KILL_MS 1000
 
@@ -45,6 +47,13 @@ void supervisor_kill(struct server_slot *server, const char *why)
 		log_warn("killing a server", LOG_STR("server", server->row->program),
 			 LOG_INT("pid", server->process.pid), LOG_STR("why", why));
 	(void)syscall(SYS_pidfd_send_signal, server->process.pidfd, SIGKILL, NULL, 0);
+}
+
+void supervisor_let_go(struct server_slot *server)
+{
+	loop_remove(&server->supervisor->loop, &server->control_watch);
+	server->let_go = true;
+	server->deadline_us = clock_monotonic_us() + LET_GO_US;
 }
 
 /* --- status ------------------------------------------------------------------------------------------------------- */
@@ -111,6 +120,7 @@ static int start(struct server_slot *server, struct err *err)
 		return r;
 	server->turn = TURN_HELLO;
 	server->killed_for[0] = '\0';
+	server->let_go = false;
 	server->asked_us = server->ready_us = 0;
 	server->deadline_us = now + settings_time_us(&s->settings, SETTING_START_DEADLINE);
 	r = loop_add(&s->loop, &server->process_watch, server->process.pidfd, EPOLLIN, on_process, server, err);
@@ -261,7 +271,7 @@ static void start_due(struct supervisor *s, uint64_t now)
 /* Heartbeats go to servers that serve. */
 static bool is_asked(const struct server_slot *server)
 {
-	return server->state == SERVER_READY && !server->killed_for[0];
+	return server->state == SERVER_READY && !server->killed_for[0] && !server->let_go;
 }
 
 static void check_server(struct server_slot *server, uint64_t now)
@@ -272,8 +282,9 @@ static void check_server(struct server_slot *server, uint64_t now)
 		return;
 	if (server->deadline_us && now >= server->deadline_us) {
 		server->deadline_us = 0;
-		supervisor_kill(server,
-				server->state == SERVER_DRAINING ? "did not end in time" : "was not ready in time");
+		supervisor_kill(server, server->let_go			   ? "closed its control channel"
+					: server->state == SERVER_DRAINING ? "did not end in time"
+									   : "was not ready in time");
 		return;
 	}
 	if (!is_asked(server))

@@ -49,6 +49,7 @@ struct server_slot {
 	unsigned restarts;
 	uint64_t ends_us[SETTING_RESTART_LIMIT_MAX]; /* the latest ends, as a ring */
 	unsigned n_ends;
+	bool let_go;	     /* it closed its control channel */
 	char killed_for[64]; /* why we killed it; empty: we did not */
 	char last_exit[64];
 };
@@ -99,6 +100,9 @@ int control_send_config(struct server_slot *server, bool reload, struct err *err
 void control_drop_held(struct supervisor *supervisor, enum peer peer, bool failed);
 
 void supervisor_set_state(struct server_slot *server, enum server_state state);
+
+/* Its end of the control channel is closed: it is ending by itself, or is as good as dead and gets killed soon. */
+void supervisor_let_go(struct server_slot *server);
 
 /* Kills a server; the end is noticed through its pidfd. WHY is what the status shows. */
 void supervisor_kill(struct server_slot *server, const char *why);
