@@ -58,3 +58,5 @@ $(BUILD)/$(SOFTDEV_DIR)/%.so: | $(BUILD)/$(SOFTDEV_DIR)/%.so.1
 	$(Q)ln -sf $*.so.1 $@
 all: $(BUILD)/$(SOFTDEV_DIR)/libcuda.so $(BUILD)/$(SOFTDEV_DIR)/libnvidia-ml.so
 $(eval $(call unit_test,test_fatbin,tests/unit/cudaexec/softdev/test_fatbin.c,fatbin common,-lzstd))
+$(eval $(call unit_test,test_injection,tests/unit/cudaexec/gpu/test_injection.c tests/unit/cudaexec/gpu/fake_root.c,gpu \
+	common,-ljansson -ldl))
