@@ -28,7 +28,7 @@ struct context *context_current(CUresult *ret_result)
 
 void output_flush(void)
 {
-	size_t length;
+	size_t length = 0;
 	_cleanup_free_ char *text = ptx_device_take_output(softdev.device, &length);
 
 	if (text) {
@@ -105,7 +105,7 @@ static CUresult flags_check(unsigned flags)
 static CUresult create(CUcontext *context, unsigned flags, CUdevice device, unsigned api_version)
 {
 	CALL_BEGIN(call, NEED_DEVICE);
-	struct context *made;
+	struct context *made = NULL;
 
 	if (!context)
 		return CUDA_ERROR_INVALID_VALUE;

@@ -146,7 +146,7 @@ static CUresult copy_box(const struct box *dst_box, const struct box *src_box, s
 			 size_t depth, CUstream stream)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct side dst, src;
+	struct side dst = {0}, src = {0};
 
 	if (!stream_valid(call.context, stream))
 		return CUDA_ERROR_INVALID_HANDLE;

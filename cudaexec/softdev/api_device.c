@@ -144,7 +144,7 @@ CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device)
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device)
 {
 	CUresult result = device_check(device, bytes);
-	uint64_t available, total;
+	uint64_t available = 0, total = 0;
 
 	if (result != CUDA_SUCCESS)
 		return result;

@@ -54,7 +54,7 @@ static CUresult set_attribute(const struct ptx_kernel *kernel, uint32_t *dynamic
 CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfunction function)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct function *found;
+	struct function *found = NULL;
 
 	if (!value)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -68,7 +68,7 @@ CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfuncti
 CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct function *found;
+	struct function *found = NULL;
 
 	call.result = function_find(call.context, function, &found);
 	if (call.result != CUDA_SUCCESS)
@@ -106,7 +106,7 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int value, CUkerne
 CUresult cuKernelGetFunction(CUfunction *function, CUkernel kernel)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct function *found;
+	struct function *found = NULL;
 
 	if (!function)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -121,7 +121,7 @@ CUresult cuKernelGetFunction(CUfunction *function, CUkernel kernel)
 CUresult cuFuncSetCacheConfig(CUfunction function, CUfunc_cache config)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct function *found;
+	struct function *found = NULL;
 
 	if (config > CU_FUNC_CACHE_PREFER_EQUAL)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -131,7 +131,7 @@ CUresult cuFuncSetCacheConfig(CUfunction function, CUfunc_cache config)
 CUresult cuFuncGetModule(CUmodule *module, CUfunction function)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct function *found;
+	struct function *found = NULL;
 
 	if (!module)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -144,7 +144,7 @@ CUresult cuFuncGetModule(CUmodule *module, CUfunction function)
 CUresult cuFuncGetName(const char **name, CUfunction function)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct function *found;
+	struct function *found = NULL;
 
 	if (!name)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -167,7 +167,7 @@ static CUresult param_info(const struct ptx_kernel *kernel, size_t index, size_t
 CUresult cuFuncGetParamInfo(CUfunction function, size_t param_index, size_t *param_offset, size_t *param_size)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct function *found;
+	struct function *found = NULL;
 
 	call.result = function_find(call.context, function, &found);
 	return call.result == CUDA_SUCCESS ? param_info(found->kernel, param_index, param_offset, param_size)
@@ -198,7 +198,7 @@ CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *num_blocks, C
 							      size_t dynamic_shared_bytes, unsigned int flags)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct function *found;
+	struct function *found = NULL;
 
 	if (!num_blocks || block_size <= 0 || flags > 1)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -229,7 +229,7 @@ CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(int *min_grid_size, int *bloc
 		return CUDA_ERROR_INVALID_VALUE;
 	{
 		CALL_BEGIN(call, NEED_CONTEXT);
-		struct function *found;
+		struct function *found = NULL;
 
 		call.result = function_find(call.context, function, &found);
 		if (call.result != CUDA_SUCCESS)
@@ -266,7 +266,7 @@ CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamic_shared_bytes, C
 						 int block_size)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct function *found;
+	struct function *found = NULL;
 	uint32_t share;
 
 	if (!dynamic_shared_bytes || num_blocks <= 0 || block_size <= 0)

@@ -83,7 +83,7 @@ static CUresult launch_function(CUfunction handle, struct ptx_launch *launch, CU
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
 	_Alignas(16) uint8_t buffer[PTX_PARAM_BYTES_MAX] = {0};
-	struct function *function;
+	struct function *function = NULL;
 
 	call.result = function_find(call.context, handle, &function);
 	if (call.result != CUDA_SUCCESS)

@@ -173,7 +173,7 @@ CUresult cuMemFree_v2(CUdeviceptr address)
 CUresult cuMemGetInfo_v2(size_t *available, size_t *total)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	uint64_t free_bytes, total_bytes;
+	uint64_t free_bytes = 0, total_bytes = 0;
 
 	if (!available || !total)
 		return CUDA_ERROR_INVALID_VALUE;

@@ -114,7 +114,7 @@ static CUresult program_from_fatbin(const void *image, size_t size, struct progr
 {
 	_cleanup_free_ char *text = NULL;
 	struct err err = ERR_INIT;
-	size_t length;
+	size_t length = 0;
 	int code = size > 0 ? 0 : fatbin_size(image, &size, &err);
 
 	if (code == 0)
@@ -215,9 +215,9 @@ static CUresult module_load(CUmodule *module, const void *image, size_t size, un
 			    const CUjit_option *options, void **option_values)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
-	struct program *program;
-	struct jit_options jit;
-	struct module *made;
+	struct program *program = NULL;
+	struct jit_options jit = {0};
+	struct module *made = NULL;
 
 	if (!module || !image)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -315,7 +315,7 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *
 	CALL_BEGIN(call, NEED_CONTEXT);
 	struct module *found = object_find(module, OBJECT_MODULE);
 	const struct ptx_kernel *kernel;
-	struct function *made;
+	struct function *made = NULL;
 
 	if (!function || !name)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -332,7 +332,7 @@ CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *
 
 static CUresult module_global(const struct module *module, const char *name, CUdeviceptr *address, size_t *bytes)
 {
-	uint64_t found, size;
+	uint64_t found = 0, size = 0;
 
 	if (!ptx_module_global(module->ptx, name, &found, &size))
 		return CUDA_ERROR_NOT_FOUND;
@@ -407,9 +407,9 @@ static CUresult library_load(CUlibrary *library, const void *image, size_t size,
 			     const CUjit_option *options, void **option_values, unsigned library_option_count)
 {
 	CALL_BEGIN(call, NEED_DEVICE);
-	struct program *program;
-	struct jit_options jit;
-	struct library *made;
+	struct program *program = NULL;
+	struct jit_options jit = {0};
+	struct library *made = NULL;
 
 	if (!library || !image || library_option_count > LIBRARY_OPTIONS_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -500,7 +500,7 @@ CUresult cuLibraryGetModule(CUmodule *module, CUlibrary library)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
 	struct library *found = object_find(library, OBJECT_LIBRARY);
-	struct module *made;
+	struct module *made = NULL;
 
 	if (!module)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -517,7 +517,7 @@ CUresult cuLibraryGetKernel(CUkernel *kernel, CUlibrary library, const char *nam
 	CALL_BEGIN(call, NEED_DEVICE);
 	struct library *found = object_find(library, OBJECT_LIBRARY);
 	const struct ptx_kernel *described;
-	struct kernel *made;
+	struct kernel *made = NULL;
 
 	if (!kernel || !name)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -549,7 +549,7 @@ CUresult cuLibraryGetGlobal(CUdeviceptr *address, size_t *bytes, CUlibrary libra
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
 	struct library *found = object_find(library, OBJECT_LIBRARY);
-	struct module *module;
+	struct module *module = NULL;
 
 	if (!name)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -569,7 +569,7 @@ CUresult function_find(struct context *context, CUfunction handle, struct functi
 {
 	struct function *function = object_find(handle, OBJECT_FUNCTION);
 	struct kernel *kernel = object_find(handle, OBJECT_KERNEL);
-	struct module *module;
+	struct module *module = NULL;
 	CUresult result;
 
 	if (function) {

@@ -140,7 +140,7 @@ static void after_fork(void)
 
 static CUresult device_open(void)
 {
-	uint64_t memory, workers;
+	uint64_t memory = 0, workers = 0;
 	enum ptx_status status;
 
 	if (!setting("FERRITE_SOFTWARE_DEVICE_MEMORY", SOFTDEV_MEMORY_DEFAULT, MIB, 1024 * GIB, &memory) ||

@@ -166,7 +166,7 @@ static bool better(const struct entry *candidate, const struct entry *best, unsi
 
 static int find_text(const uint8_t *bytes, size_t size, unsigned target, struct entry *ret_entry, struct err *err)
 {
-	struct entry entry, best = {0};
+	struct entry entry = {0}, best = {0};
 	size_t offset = read_u16(bytes + 6);
 	unsigned count = 0;
 	int more;
@@ -208,8 +208,8 @@ int fatbin_extract_ptx(const void *image, size_t size, unsigned target, char **r
 		       struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
-	struct entry entry;
-	size_t claimed;
+	struct entry entry = {0};
+	size_t claimed = 0;
 	int code;
 
 	if (size < FATBIN_HEADER_BYTES)

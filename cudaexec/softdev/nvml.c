@@ -211,7 +211,7 @@ static nvmlReturn_t memory_read(uint64_t *ret_total, uint64_t *ret_free)
 nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory)
 {
 	nvmlReturn_t result = check(device, memory);
-	uint64_t total, available;
+	uint64_t total = 0, available = 0;
 
 	if (result == NVML_SUCCESS)
 		result = memory_read(&total, &available);
@@ -223,7 +223,7 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory)
 nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory)
 {
 	nvmlReturn_t result = check(device, memory);
-	uint64_t total, available;
+	uint64_t total = 0, available = 0;
 
 	if (result == NVML_SUCCESS && memory->version != NVML_MEMORY_V2)
 		return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
