@@ -1,5 +1,6 @@
 #include "sandbox/cgroup.h"
 
+#include "sandbox/device_policy.h"
 #include "supervisor/util.h"
 
 #include <fcntl.h>
@@ -78,7 +79,11 @@ int cgroups_open(struct cgroups *groups, const struct sandbox_config *config, st
 	const char *const v1[CGROUP_V1_MAX] = {config->cgroup_v1_memory, config->cgroup_v1_pids, config->cgroup_v1_cpu};
 	int r;
 
-	*groups = (struct cgroups){&cgroup_backend_v2, -1, {-1, -1, -1}};
+	*groups = (struct cgroups){.backend = &cgroup_backend_v2,
+				   .v2_fd = -1,
+				   .v1_fds = {-1, -1, -1},
+				   .program_fd = -1,
+				   .next = clock_realtime_us()};
 	groups->v2_fd = r = open_base(config->cgroup_v2, CGROUP2_SUPER_MAGIC, err);
 	if (r >= 0 && !config->cgroup_v1_memory[0]) {
 		r = enable_v2_controllers(groups->v2_fd, err);
@@ -87,6 +92,10 @@ int cgroups_open(struct cgroups *groups, const struct sandbox_config *config, st
 		for (unsigned i = 0; r >= 0 && i < CGROUP_V1_MAX; i++)
 			groups->v1_fds[i] = r = open_base(v1[i], CGROUP_SUPER_MAGIC, err);
 	}
+	/* Without swap, or without its accounting, there is no such file and nothing to limit. */
+	groups->swap_limit = groups->v1_fds[0] >= 0
+				     ? faccessat(groups->v1_fds[0], "memory.memsw.limit_in_bytes", F_OK, 0) == 0
+				     : groups->v2_fd >= 0 && faccessat(groups->v2_fd, "memory.swap.max", F_OK, 0) == 0;
 	if (r < 0) {
 		cgroups_close(groups);
 		return r;
@@ -96,6 +105,8 @@ int cgroups_open(struct cgroups *groups, const struct sandbox_config *config, st
 
 void cgroups_close(struct cgroups *groups)
 {
+	while (groups->n_ready > 0)
+		(void)cgroup_remove(groups, &groups->ready[--groups->n_ready]);
 	fd_close(&groups->v2_fd);
 	for (unsigned i = 0; i < CGROUP_V1_MAX; i++)
 		fd_close(&groups->v1_fds[i]);
@@ -154,26 +165,54 @@ int cgroups_sweep(const struct cgroups *groups, uint64_t wait_us, struct err *er
 	return total;
 }
 
-int cgroup_make(const struct cgroups *groups, const char *name, struct cgroup *group, struct err *err)
+static int make_group(struct cgroups *groups, struct cgroup *group, struct err *err)
 {
 	int r;
 
 	*group = (struct cgroup){.v2_fd = -1, .v1_fds = {-1, -1, -1}};
-	(void)snprintf(group->name, sizeof(group->name), NAME_PREFIX "%s", name);
-	if (mkdirat(groups->v2_fd, group->name, 0755) < 0)
-		return err_sys(err, errno, "make control group %s", group->name);
+	(void)snprintf(group->name, sizeof(group->name), NAME_PREFIX "%llx", (unsigned long long)++groups->next);
+	if (mkdirat(groups->v2_fd, group->name, 0755) < 0) {
+		r = err_sys(err, errno, "make control group %s", group->name);
+		group->name[0] = '\0';
+		return r;
+	}
 	group->v2_fd = openat(groups->v2_fd, group->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	r = group->v2_fd < 0 ? err_sys(err, errno, "open control group %s", group->name)
 			     : groups->backend->make(groups, group, err);
-	if (r < 0)
+	if (r == 0)
+		r = device_policy_attach(groups->program_fd, -1, group->v2_fd, err);
+	if (r < 0) {
 		(void)cgroup_remove(groups, group);
+		group->name[0] = '\0';
+	}
 	return r;
+}
+
+int cgroup_take(struct cgroups *groups, struct cgroup *group, struct err *err)
+{
+	if (groups->n_ready == 0)
+		return make_group(groups, group, err);
+	*group = groups->ready[--groups->n_ready];
+	return 0;
+}
+
+void cgroups_refill(struct cgroups *groups)
+{
+	while (groups->n_ready < CGROUP_POOL && make_group(groups, &groups->ready[groups->n_ready], NULL) == 0)
+		groups->n_ready++;
+}
+
+void cgroup_close_entries(struct cgroup *group)
+{
+	for (unsigned i = 0; i < group->n_entries; i++)
+		fd_close(&group->entry_fds[i]);
+	group->n_entries = 0;
 }
 
 int cgroup_limit(const struct cgroups *groups, const struct cgroup *group, const struct cgroup_limits *limits,
 		 struct err *err)
 {
-	return groups->backend->limit(group, limits, err);
+	return groups->backend->limit(groups, group, limits, err);
 }
 
 void cgroup_kill(const struct cgroup *group)
@@ -190,6 +229,7 @@ void cgroup_read_usage(const struct cgroups *groups, const struct cgroup *group,
 
 int cgroup_remove(const struct cgroups *groups, struct cgroup *group)
 {
+	cgroup_close_entries(group);
 	fd_close(&group->v2_fd);
 	for (unsigned i = 0; i < CGROUP_V1_MAX; i++)
 		fd_close(&group->v1_fds[i]);

@@ -33,9 +33,12 @@ struct cgroup_usage {
 };
 
 struct cgroup {
-	char name[CGROUP_NAME_MAX];
-	int v2_fd;		   /* O_DIRECTORY, for CLONE_INTO_CGROUP; -1: not made */
-	int v1_fds[CGROUP_V1_MAX]; /* memory, pids, cpu */
+	char name[CGROUP_NAME_MAX]; /* empty: not made */
+	int v2_fd;		    /* O_DIRECTORY, for CLONE_INTO_CGROUP */
+	int v1_fds[CGROUP_V1_MAX];  /* memory, pids, cpu; -1: none */
+	/* The cgroup.procs files that the new process has to write itself into; open until it exists. */
+	int entry_fds[CGROUP_V1_MAX];
+	unsigned n_entries;
 };
 
 struct cgroups;
@@ -44,9 +47,7 @@ struct cgroup_backend {
 	const char *name;
 	/* Makes what GROUP needs beside its v2 group. */
 	int (*make)(const struct cgroups *, struct cgroup *, struct err *);
-	int (*limit)(const struct cgroup *, const struct cgroup_limits *, struct err *);
-	/* The cgroup.procs files the new process has to enter itself. */
-	int (*open_entries)(const struct cgroup *, int *ret_fds, unsigned *ret_n, struct err *);
+	int (*limit)(const struct cgroups *, const struct cgroup *, const struct cgroup_limits *, struct err *);
 	/* Fills in what does not come from the v2 core files; fields that cannot be read stay as they are. */
 	void (*usage)(const struct cgroup *, struct cgroup_usage *);
 	/* Removes what make() made; -EBUSY: try again later. */
@@ -55,10 +56,17 @@ struct cgroup_backend {
 
 extern const struct cgroup_backend cgroup_backend_v2, cgroup_backend_hybrid;
 
+#define CGROUP_POOL 8
+
 struct cgroups {
 	const struct cgroup_backend *backend;
 	int v2_fd;
 	int v1_fds[CGROUP_V1_MAX];
+	bool swap_limit;		  /* the kernel limits memory and swap together */
+	int program_fd;			  /* device policy that every group gets; not owned */
+	uint64_t next;			  /* number of the next name */
+	struct cgroup ready[CGROUP_POOL]; /* made ahead: making one takes longer than all else before the clone */
+	unsigned n_ready;
 };
 
 /* Opens the directories of the configuration (making the last part) and chooses the back end. */
@@ -68,8 +76,14 @@ void cgroups_close(struct cgroups *groups);
 /* Kills and removes every instance group that a predecessor left; returns how many. Waits up to WAIT_US. */
 int cgroups_sweep(const struct cgroups *groups, uint64_t wait_us, struct err *err);
 
-/* Makes a group called NAME, still without limits. */
-int cgroup_make(const struct cgroups *groups, const char *name, struct cgroup *group, struct err *err);
+/* Takes a group made ahead, or makes one: with the device policy, still without limits. */
+int cgroup_take(struct cgroups *groups, struct cgroup *group, struct err *err);
+
+/* Makes groups ahead; errors show when one is taken. Not on the way of a request. */
+void cgroups_refill(struct cgroups *groups);
+
+/* Closes what only the birth needs. */
+void cgroup_close_entries(struct cgroup *group);
 int cgroup_limit(const struct cgroups *groups, const struct cgroup *group, const struct cgroup_limits *limits,
 		 struct err *err);
 

@@ -7,7 +7,7 @@
 
 enum { MEMORY, PIDS, CPU };
 
-#define PERIOD_US	     100000
+#define PERIOD_US	     100000 /* the kernel's default */
 #define QUOTA_US_PER_PERCENT (PERIOD_US / 100)
 
 static int make(const struct cgroups *groups, struct cgroup *group, struct err *err)
@@ -19,42 +19,28 @@ static int make(const struct cgroups *groups, struct cgroup *group, struct err *
 			openat(groups->v1_fds[i], group->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (group->v1_fds[i] < 0)
 			return err_sys(err, errno, "open v1 control group %s", group->name);
+		group->entry_fds[i] = openat(group->v1_fds[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
+		if (group->entry_fds[i] < 0)
+			return err_sys(err, errno, "open cgroup.procs of %s", group->name);
+		group->n_entries = i + 1;
 	}
 	return 0;
 }
 
-static int limit(const struct cgroup *group, const struct cgroup_limits *limits, struct err *err)
+static int limit(const struct cgroups *groups, const struct cgroup *group, const struct cgroup_limits *limits,
+		 struct err *err)
 {
 	int memory_fd = group->v1_fds[MEMORY];
 	int r = cgroup_write(memory_fd, "memory.limit_in_bytes", limits->memory_bytes, err);
 
-	/* Without swap accounting there is no such file. */
-	if (r == 0 && faccessat(memory_fd, "memory.memsw.limit_in_bytes", F_OK, 0) == 0)
+	if (r == 0 && groups->swap_limit)
 		r = cgroup_write(memory_fd, "memory.memsw.limit_in_bytes", limits->memory_bytes, err);
 	if (r == 0)
 		r = cgroup_write(group->v1_fds[PIDS], "pids.max", limits->tasks, err);
 	if (r == 0 && limits->cpu_percent > 0)
-		r = cgroup_write(group->v1_fds[CPU], "cpu.cfs_period_us", PERIOD_US, err);
-	if (r == 0 && limits->cpu_percent > 0)
 		r = cgroup_write(group->v1_fds[CPU], "cpu.cfs_quota_us",
 				 (uint64_t)limits->cpu_percent * QUOTA_US_PER_PERCENT, err);
 	return r;
-}
-
-static int open_entries(const struct cgroup *group, int *ret_fds, unsigned *ret_n, struct err *err)
-{
-	for (unsigned i = 0; i < CGROUP_V1_MAX; i++) {
-		ret_fds[i] = openat(group->v1_fds[i], "cgroup.procs", O_WRONLY | O_CLOEXEC);
-		if (ret_fds[i] < 0) {
-			int code = errno;
-
-			while (i-- > 0)
-				fd_close(&ret_fds[i]);
-			return err_sys(err, code, "open a cgroup.procs");
-		}
-	}
-	*ret_n = CGROUP_V1_MAX;
-	return 0;
 }
 
 static void usage(const struct cgroup *group, struct cgroup_usage *u)
@@ -75,4 +61,4 @@ static int remove_rest(const struct cgroups *groups, const char *name)
 	return r;
 }
 
-const struct cgroup_backend cgroup_backend_hybrid = {"hybrid", make, limit, open_entries, usage, remove_rest};
+const struct cgroup_backend cgroup_backend_hybrid = {"hybrid", make, limit, usage, remove_rest};

@@ -13,13 +13,13 @@ static int make(const struct cgroups *groups, struct cgroup *group, struct err *
 	return 0;
 }
 
-static int limit(const struct cgroup *group, const struct cgroup_limits *limits, struct err *err)
+static int limit(const struct cgroups *groups, const struct cgroup *group, const struct cgroup_limits *limits,
+		 struct err *err)
 {
 	char quota[48];
 	int r = cgroup_write(group->v2_fd, "memory.max", limits->memory_bytes, err);
 
-	/* Without swap there is no such file, and nothing to limit. */
-	if (r == 0 && faccessat(group->v2_fd, "memory.swap.max", F_OK, 0) == 0)
+	if (r == 0 && groups->swap_limit)
 		r = cgroup_write(group->v2_fd, "memory.swap.max", 0, err);
 	if (r == 0)
 		r = cgroup_write(group->v2_fd, "memory.oom.group", 1, err);
@@ -30,15 +30,6 @@ static int limit(const struct cgroup *group, const struct cgroup_limits *limits,
 	(void)snprintf(quota, sizeof(quota), "%llu %d", (unsigned long long)limits->cpu_percent * QUOTA_US_PER_PERCENT,
 		       PERIOD_US);
 	return file_write(group->v2_fd, "cpu.max", quota, err);
-}
-
-static int open_entries(const struct cgroup *group, int *ret_fds, unsigned *ret_n, struct err *err)
-{
-	(void)group;
-	(void)ret_fds;
-	(void)err;
-	*ret_n = 0;
-	return 0;
 }
 
 static void usage(const struct cgroup *group, struct cgroup_usage *u)
@@ -56,4 +47,4 @@ static int remove_rest(const struct cgroups *groups, const char *name)
 	return 0;
 }
 
-const struct cgroup_backend cgroup_backend_v2 = {"v2", make, limit, open_entries, usage, remove_rest};
+const struct cgroup_backend cgroup_backend_v2 = {"v2", make, limit, usage, remove_rest};

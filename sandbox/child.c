@@ -208,7 +208,6 @@ static int join_new_session(struct child *child, struct err *err)
 	(void)child;
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS)
 		return err_sys(err, errno, "join an empty keyring");
-	umask(022);
 	if (setsid() < 0)
 		return err_sys(err, errno, "make a session");
 	return 0;
@@ -386,7 +385,7 @@ static void receive_command(struct child *child)
 /* Moves what is needed to the lowest descriptors and closes everything of the server's. */
 static void keep_own_descriptors(struct child *child)
 {
-	int keep[2 + CHILD_GROUPS_MAX] = {child->start.socket_fd, child->start.init_fd};
+	int keep[2 + CGROUP_V1_MAX] = {child->start.socket_fd, child->start.init_fd};
 	unsigned n = 2;
 
 	for (unsigned i = 0; i < child->start.n_groups; i++)
@@ -408,6 +407,7 @@ _Noreturn void child_run(const struct child_start *start)
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	(void)prctl(PR_SET_NAME, "ferrite-birth", 0, 0, 0);
+	(void)umask(022);
 	keep_own_descriptors(&child);
 	if (receive(&child)->header.type != BIRTH_MAPPED)
 		fail("mapping", &(struct err){-EPROTO, "unexpected message"});

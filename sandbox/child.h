@@ -6,14 +6,13 @@
 #ifndef FERRITE_SANDBOX_CHILD_H
 #define FERRITE_SANDBOX_CHILD_H
 
+#include "sandbox/cgroup.h"
 #include "supervisor/ipc.h"
-
-#define CHILD_GROUPS_MAX 4
 
 struct child_start {
 	int socket_fd;
-	int init_fd;			 /* O_PATH of ferrite-init */
-	int group_fds[CHILD_GROUPS_MAX]; /* cgroup.procs files to enter, opened by the server */
+	int init_fd;		      /* O_PATH of ferrite-init */
+	int group_fds[CGROUP_V1_MAX]; /* cgroup.procs files to enter, opened by the server */
 	unsigned n_groups;
 	struct ipc_message *message; /* receive buffer */
 };

@@ -16,20 +16,25 @@ enum kind { KIND_TEXT, KIND_NUMBER, KIND_SIZE };
 struct key {
 	const char *name;
 	enum kind kind;
+	bool reloadable;
 	size_t offset, size;
 };
 
-#define KEY(field, kind) \
+#define KEY(field, kind, reloadable) \
 	{ \
-#field, kind, offsetof(struct sandbox_config, field), sizeof(((struct sandbox_config *)0)->field) \
+#field, kind, reloadable, offsetof(struct sandbox_config, field), \
+			sizeof(((struct sandbox_config *)0)->field) \
 	}
 
 static const struct key keys[] = {
-	KEY(state_dir, KIND_TEXT),	   KEY(cgroup_v2, KIND_TEXT),	       KEY(cgroup_v1_memory, KIND_TEXT),
-	KEY(cgroup_v1_pids, KIND_TEXT),	   KEY(cgroup_v1_cpu, KIND_TEXT),      KEY(uid_base, KIND_NUMBER),
-	KEY(ids_first_block, KIND_NUMBER), KEY(ids_blocks, KIND_NUMBER),       KEY(store_base, KIND_NUMBER),
-	KEY(memory_bytes, KIND_SIZE),	   KEY(disk_bytes, KIND_SIZE),	       KEY(shm_bytes, KIND_SIZE),
-	KEY(pids_max, KIND_NUMBER),	   KEY(birth_timeout_us, KIND_NUMBER), KEY(profile_drivers, KIND_TEXT),
+	KEY(state_dir, KIND_TEXT, false),	  KEY(cgroup_v2, KIND_TEXT, false),
+	KEY(cgroup_v1_memory, KIND_TEXT, false),  KEY(cgroup_v1_pids, KIND_TEXT, false),
+	KEY(cgroup_v1_cpu, KIND_TEXT, false),	  KEY(uid_base, KIND_NUMBER, false),
+	KEY(ids_first_block, KIND_NUMBER, false), KEY(ids_blocks, KIND_NUMBER, false),
+	KEY(store_base, KIND_NUMBER, false),	  KEY(memory_bytes, KIND_SIZE, true),
+	KEY(disk_bytes, KIND_SIZE, true),	  KEY(shm_bytes, KIND_SIZE, true),
+	KEY(pids_max, KIND_NUMBER, true),	  KEY(birth_timeout_us, KIND_NUMBER, true),
+	KEY(profile_drivers, KIND_TEXT, true),
 };
 
 void sandbox_config_init(struct sandbox_config *config)
@@ -48,7 +53,7 @@ void sandbox_config_init(struct sandbox_config *config)
 	};
 }
 
-int sandbox_config_set(struct sandbox_config *config, const char *key, const char *value, struct err *err)
+int sandbox_config_set(struct sandbox_config *config, const char *key, const char *value, bool reload, struct err *err)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
 		const struct key *k = &keys[i];
@@ -56,7 +61,7 @@ int sandbox_config_set(struct sandbox_config *config, const char *key, const cha
 		uint64_t number = 0;
 		bool good = true;
 
-		if (strcmp(k->name, key) != 0)
+		if (strcmp(k->name, key) != 0 || (reload && !k->reloadable))
 			continue;
 		if (k->kind == KIND_TEXT)
 			good = str_copy(field, k->size, value);

@@ -25,8 +25,8 @@ struct sandbox_config {
 /* The defaults. */
 void sandbox_config_init(struct sandbox_config *config);
 
-/* Sets one key; unknown keys are ignored. */
-int sandbox_config_set(struct sandbox_config *config, const char *key, const char *value, struct err *err);
+/* Sets one key; unknown keys are ignored, and with RELOAD those that count from the next start on. */
+int sandbox_config_set(struct sandbox_config *config, const char *key, const char *value, bool reload, struct err *err);
 
 /* Checks what belongs together, after the last key. */
 int sandbox_config_check(const struct sandbox_config *config, struct err *err);

@@ -68,7 +68,7 @@ int device_policy_load(const uint64_t *extra, unsigned n_extra, struct err *err)
 	return fd;
 }
 
-int device_policy_attach(int program_fd, int group_fd, struct err *err)
+int device_policy_attach(int program_fd, int old_fd, int group_fd, struct err *err)
 {
 	union bpf_attr attr;
 
@@ -77,6 +77,10 @@ int device_policy_attach(int program_fd, int group_fd, struct err *err)
 	attr.attach_bpf_fd = (uint32_t)program_fd;
 	attr.attach_type = BPF_CGROUP_DEVICE;
 	attr.attach_flags = BPF_F_ALLOW_MULTI;
+	if (old_fd >= 0) {
+		attr.attach_flags |= BPF_F_REPLACE;
+		attr.replace_bpf_fd = (uint32_t)old_fd;
+	}
 	if (syscall(SYS_bpf, BPF_PROG_ATTACH, &attr, sizeof(attr)) < 0)
 		return err_sys(err, errno, "attach the device policy");
 	return 0;

@@ -20,6 +20,7 @@ unsigned device_policy_compile(const uint64_t *extra, unsigned n_extra,
 /* Loads it; returns a descriptor that can be attached to any number of groups. */
 int device_policy_load(const uint64_t *extra, unsigned n_extra, struct err *err);
 
-int device_policy_attach(int program_fd, int group_fd, struct err *err);
+/* Attaches it to a group, in place of OLD_FD when that is not -1. */
+int device_policy_attach(int program_fd, int old_fd, int group_fd, struct err *err);
 
 #endif

@@ -8,9 +8,9 @@
 
 static int put_file(int directory_fd, const char *name, const char *content, struct err *err)
 {
-	_cleanup_fd_ int fd = root_put_file(directory_fd, name, content, strlen(content), 0444, err);
+	int r = root_put_file(directory_fd, name, content, strlen(content), 0444, err);
 
-	return fd < 0 ? err_wrap(err, "/etc") : 0;
+	return r < 0 ? err_wrap(err, "/etc") : 0;
 }
 
 int generated_put(int root_fd, const char *hostname, struct err *err)

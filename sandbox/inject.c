@@ -58,13 +58,15 @@ static int open_parent(struct injection *in, const char *path, struct err *err)
 
 static int place_mount(struct injection *in, const char *name, int mount_fd, struct err *err)
 {
-	_cleanup_fd_ int target_fd = root_put_file(in->parent_fd, name, "", 0, 0444, err);
-	_cleanup_fd_ int check_fd = -1;
+	_cleanup_fd_ int target_fd = -1, check_fd = -1;
 	struct stat source, placed;
-	int r = target_fd;
+	int r = root_put_file(in->parent_fd, name, "", 0, 0444, err);
 
 	if (r < 0)
 		return r;
+	target_fd = openat(in->parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (target_fd < 0)
+		return err_sys(err, errno, "open its place");
 	r = mount_place(mount_fd, target_fd, err);
 	if (r < 0)
 		return r;
@@ -79,7 +81,6 @@ static int inject_one(struct injection *in, const struct profile_record *record,
 {
 	const char *name = strrchr(record->destination, '/') + 1;
 	int r = open_parent(in, record->destination, err);
-	int fd;
 
 	if (r < 0)
 		return r;
@@ -90,11 +91,7 @@ static int inject_one(struct injection *in, const struct profile_record *record,
 	case SBX_ITEM_LINK:
 		return root_put_link(in->parent_fd, name, record->content, err);
 	default:
-		fd = root_put_file(in->parent_fd, name, record->content, strlen(record->content), 0444, err);
-		if (fd < 0)
-			return fd;
-		fd_close(&fd);
-		return 0;
+		return root_put_file(in->parent_fd, name, record->content, strlen(record->content), 0444, err);
 	}
 }
 

@@ -123,6 +123,7 @@ static void try_remove(struct instance *instance)
 		return;
 	}
 	ids_release(table->ids, instance->block);
+	cgroups_refill(table->groups);
 	for (unsigned i = 0; i < table->n; i++)
 		if (table->list[i] == instance)
 			table->list[i] = table->list[--table->n];

@@ -21,8 +21,8 @@ static int on_config(void *context, const char *key, const char *value, bool rel
 {
 	struct program *program = context;
 
-	/* Limits of what exists already are fixed; a new configuration counts from the next start on. */
-	return reload ? 0 : sandbox_config_set(&program->service.config, key, value, err);
+	/* What exists keeps its limits; new instances get the new ones. */
+	return sandbox_config_set(&program->service.config, key, value, reload, err);
 }
 
 static int on_channel(void *context, enum peer peer, int fd, struct err *err)

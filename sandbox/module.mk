@@ -22,3 +22,8 @@ TEST_PROGRAMS += $(BUILD)/tests/integration/sandbox/driver
 EXTRA_CFLAGS_tests/integration/sandbox/inspector.c := -fno-sanitize=all
 $(eval $(call program,tests/integration/sandbox/inspector,tests/integration/sandbox/inspector.c,,,-static -fno-sanitize=all))
 TEST_PROGRAMS += $(BUILD)/tests/integration/sandbox/inspector
+
+$(eval $(call program,tests/bench/bench_sandbox,tests/bench/bench_sandbox.c,sandbox_harness sandbox common))
+$(eval $(call program,tests/bench/bench_stamp,tests/bench/bench_stamp.c,,,-static -fno-sanitize=all))
+EXTRA_CFLAGS_tests/bench/bench_stamp.c := -fno-sanitize=all
+BENCHES += $(BUILD)/tests/bench/bench_sandbox $(BUILD)/tests/bench/bench_stamp

@@ -92,29 +92,30 @@ static int clear_place(int directory_fd, const char *name, struct err *err)
 
 int root_put_file(int directory_fd, const char *name, const void *content, size_t length, mode_t mode, struct err *err)
 {
-	_cleanup_fd_ int fd = -1;
-	int path_fd;
-	int r = clear_place(directory_fd, name, err);
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	_cleanup_fd_ int fd = openat(directory_fd, name, flags, mode);
+	int r;
 
-	if (r < 0)
-		return r;
-	fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd < 0 && errno == EEXIST) {
+		r = clear_place(directory_fd, name, err);
+		if (r < 0)
+			return r;
+		fd = openat(directory_fd, name, flags, mode);
+	}
 	if (fd < 0)
 		return err_sys(err, errno, "make %s", name);
 	r = fd_write_all(fd, content, length);
-	if (r == 0 && fchmod(fd, mode) < 0)
-		r = -errno;
-	if (r < 0)
-		return err_sys(err, r, "write %s", name);
-	path_fd = openat(directory_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return path_fd < 0 ? err_sys(err, errno, "open %s", name) : path_fd;
+	return r < 0 ? err_sys(err, r, "write %s", name) : 0;
 }
 
 int root_put_link(int directory_fd, const char *name, const char *target, struct err *err)
 {
-	int r = clear_place(directory_fd, name, err);
+	int r;
 
+	if (symlinkat(target, directory_fd, name) == 0)
+		return 0;
+	r = errno == EEXIST ? clear_place(directory_fd, name, err) : -errno;
 	if (r == 0 && symlinkat(target, directory_fd, name) < 0)
-		r = err_sys(err, errno, "make link %s", name);
-	return r;
+		r = -errno;
+	return r < 0 ? err_sys(err, r, "make link %s", name) : 0;
 }

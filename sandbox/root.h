@@ -25,10 +25,7 @@ int root_open_mount_point(int root_fd, const char *name, struct err *err);
 /* Opens (O_PATH) a directory by absolute path, making what is missing with mode 0755. */
 int root_open_directory(int root_fd, const char *path, struct err *err);
 
-/*
- * Makes a regular file NAME in DIRECTORY_FD with the content and mode, in place of anything but a directory that is
- * there; returns an O_PATH descriptor.
- */
+/* Makes a regular file NAME in DIRECTORY_FD, in place of anything but a directory that is there. */
 int root_put_file(int directory_fd, const char *name, const void *content, size_t length, mode_t mode, struct err *err);
 
 /* The same for a symbolic link. */

@@ -431,6 +431,7 @@ static int open_parts(struct service *service, int state_fd, int *ret_swept, str
 		r = spawn_open(&service->spawn, config, &service->groups, state_fd, err);
 	if (r < 0)
 		return r;
+	cgroups_refill(&service->groups);
 	service->drain_timer_fd = r = loop_timer(err);
 	if (r < 0)
 		return r;

@@ -89,7 +89,7 @@ int spawn_open(struct spawn *spawn, const struct sandbox_config *config, struct 
 	if (r >= 0)
 		spawn->init_fd = r = open_init(err);
 	if (r >= 0)
-		spawn->program_fd = r = device_policy_load(NULL, 0, err);
+		groups->program_fd = spawn->program_fd = r = device_policy_load(NULL, 0, err);
 	if (r >= 0)
 		r = enter_stage(state_fd, err);
 	return MIN(r, 0);
@@ -107,19 +107,15 @@ void spawn_close(struct spawn *spawn)
 	fd_close(&spawn->program_fd);
 }
 
-static int make_group(struct spawn *spawn, struct instance *instance, const struct cgroup_limits *limits,
+static int take_group(struct spawn *spawn, struct instance *instance, const struct cgroup_limits *limits,
 		      const struct profile *profile, struct err *err)
 {
-	char name[24];
-	int program_fd = profile && profile->program_fd >= 0 ? profile->program_fd : spawn->program_fd;
-	int r;
+	int r = cgroup_take(spawn->groups, &instance->group, err);
 
-	(void)snprintf(name, sizeof(name), "%llx", (unsigned long long)instance->id);
-	r = cgroup_make(spawn->groups, name, &instance->group, err);
 	if (r == 0)
 		r = cgroup_limit(spawn->groups, &instance->group, limits, err);
-	if (r == 0)
-		r = device_policy_attach(program_fd, instance->group.v2_fd, err);
+	if (r == 0 && profile && profile->program_fd >= 0)
+		r = device_policy_attach(profile->program_fd, spawn->program_fd, instance->group.v2_fd, err);
 	return r;
 }
 
@@ -141,17 +137,15 @@ static int clone_process(struct spawn *spawn, struct instance *instance, struct 
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	instance->socket_fd = pair[0];
 	start.socket_fd = pair[1];
-	r = spawn->groups->backend->open_entries(&instance->group, start.group_fds, &start.n_groups, err);
-	if (r == 0) {
-		instance->pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
-		if (instance->pid == 0)
-			child_run(&start);
-		if (instance->pid < 0)
-			r = err_sys(err, errno, "clone a process into new namespaces");
-	}
+	memcpy(start.group_fds, instance->group.entry_fds, sizeof(start.group_fds));
+	start.n_groups = instance->group.n_entries;
+	instance->pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+	if (instance->pid == 0)
+		child_run(&start);
+	if (instance->pid < 0)
+		r = err_sys(err, errno, "clone a process into new namespaces");
 	fd_close(&pair[1]);
-	for (unsigned i = 0; i < start.n_groups; i++)
-		fd_close(&start.group_fds[i]);
+	cgroup_close_entries(&instance->group);
 	return r;
 }
 
@@ -161,7 +155,7 @@ int spawn_begin(struct spawn *spawn, struct instance *instance, const struct cgr
 	int r;
 
 	*ret_phase = "cgroup";
-	r = make_group(spawn, instance, limits, profile, err);
+	r = take_group(spawn, instance, limits, profile, err);
 	if (r < 0)
 		return r;
 	*ret_phase = "clone";
