@@ -83,7 +83,10 @@ static void on_created(struct peer_request *request)
 		return;
 	}
 	instance_kill(call->instance, 0);
-	call_fail(call, 503, false, "%s", err.text);
+	if (call->request)
+		call_fail(call, 503, false, "%s", err.text);
+	else
+		call_free(call);
 }
 
 /* The variables that describe the call: contract section 7.3. */

@@ -188,17 +188,32 @@ void route_check(const struct route *route, bool creating, struct text *messages
 	check_extensions(route, messages);
 }
 
-/* Sets the keys of PATCH in *VALUE; an empty string removes its key. Keys stay sorted. */
-static int merge_config(json_t **value, json_t *patch)
+/* Puts the members into the order that answers have: by key. */
+static int sort_members(json_t **value, int (*read)(const json_t *, const char *, json_t **))
 {
 	_cleanup_json_ json_t *holder = json_object();
-	json_t *merged = NULL, *element;
-	const char *key;
+	json_t *sorted = NULL;
 	int r;
+
+	if (!holder || json_object_set(holder, "m", *value) < 0)
+		return -ENOMEM;
+	r = read(holder, "m", &sorted);
+	if (r < 0)
+		return r;
+	json_decref(*value);
+	*value = sorted;
+	return 0;
+}
+
+/* Sets the keys of PATCH in *VALUE; an empty string removes its key. */
+static int merge_config(json_t **value, json_t *patch)
+{
+	json_t *element;
+	const char *key;
 
 	if (!patch)
 		return 0;
-	if (!holder || default_object(value) < 0)
+	if (default_object(value) < 0)
 		return -ENOMEM;
 	json_object_foreach(patch, key, element)
 	{
@@ -207,14 +222,7 @@ static int merge_config(json_t **value, json_t *patch)
 		else if (json_object_set(*value, key, element) < 0)
 			return -ENOMEM;
 	}
-	if (json_object_set(holder, "m", *value) < 0)
-		return -ENOMEM;
-	r = json_read_strings(holder, "m", &merged);
-	if (r < 0)
-		return r;
-	json_decref(*value);
-	*value = merged;
-	return 0;
+	return sort_members(value, json_read_strings);
 }
 
 int app_merge(struct app *app, const struct app *patch)
@@ -304,6 +312,8 @@ int route_merge(struct route *route, const struct route *patch)
 		if (merge_header(route->headers, name, values) < 0)
 			return -ENOMEM;
 	}
+	if (patch->headers && sort_members(&route->headers, json_read_lists) < 0)
+		return -ENOMEM;
 	return merge_config(&route->config, patch->config);
 }
 
