@@ -147,15 +147,16 @@ struct cudaexec_host {
 	void (*log)(enum cudaexec_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 };
 
-/* What the library has to define. */
-int cudaexec_function_init(const struct cudaexec_host *host);
-int cudaexec_function_call(const struct cudaexec_request *request, struct cudaexec_response *response);
-void cudaexec_function_fini(void);
+/* What the library has to define; visible also when it is compiled with -fvisibility=hidden. */
+#define CUDAEXEC_EXPORT __attribute__((visibility("default")))
+CUDAEXEC_EXPORT int cudaexec_function_init(const struct cudaexec_host *host);
+CUDAEXEC_EXPORT int cudaexec_function_call(const struct cudaexec_request *request, struct cudaexec_response *response);
+CUDAEXEC_EXPORT void cudaexec_function_fini(void);
 
 #ifndef CUDAEXEC_HOST
 /* The version this library was built against. */
 extern const unsigned cudaexec_function_abi_version;
-__attribute__((weak, used, visibility("default"))) const unsigned cudaexec_function_abi_version = CUDAEXEC_ABI_VERSION;
+__attribute__((weak, used)) CUDAEXEC_EXPORT const unsigned cudaexec_function_abi_version = CUDAEXEC_ABI_VERSION;
 #endif
 
 #ifdef __cplusplus

@@ -255,11 +255,11 @@ struct handler *handler_close(struct handler *h)
 
 /* --- a call --- */
 
-static int fail_call(int fd, const struct err *cause)
+static int fail_call(int fd, unsigned http_status, const struct err *cause)
 {
 	_cleanup_(answer_release) struct answer answer = ANSWER_INIT;
 
-	answer_error(500, cause->text, &answer);
+	answer_error(http_status, cause->text, &answer);
 	return http_write(fd, answer.status, (struct http_field[]){{"Content-Type", answer.content_type}}, 1,
 			  answer.bytes, answer.length);
 }
@@ -287,7 +287,7 @@ int handler_call(struct handler *h, const struct http_call *call, int fd, bool *
 	if (status == 0)
 		return response_finish(&response, NULL, 0);
 	if (!response.begun)
-		return fail_call(fd, &cause);
+		return fail_call(fd, code == -EINVAL ? 400 : 500, &cause);
 	*err = cause;
 	return -EPROTO;
 }

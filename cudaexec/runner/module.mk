@@ -25,5 +25,14 @@ $(eval $(call unit_test,test_media,tests/unit/cudaexec/test_media.c,cudaexec-cod
 $(eval $(call unit_test,test_request,tests/unit/cudaexec/test_request.c,cudaexec-codec cudaexec-manifest common,-ljansson))
 $(eval $(call unit_test,test_answer,tests/unit/cudaexec/test_answer.c,cudaexec-codec cudaexec-manifest common,-ljansson))
 
+# The runner as it is, with the software device below it.
+TEST_HANDLERS := echo without_call without_version next_version
+test_handler = $(call shared,tests/unit/handlers/lib$(1).so,tests/unit/cudaexec/handlers/$(1).c,lib$(1).so)
+$(foreach h,$(TEST_HANDLERS),$(eval $(call test_handler,$(h))))
+$(eval $(call unit_test,test_cudaexec,tests/unit/cudaexec/test_cudaexec.c tests/unit/cudaexec/runner_help.c,\
+	cudaexec-codec common))
+$(BUILD)/tests/unit/test_cudaexec: | $(BUILD)/libexec/cudaexec $(BUILD)/lib/ferrite/software-device/libcuda.so.1 \
+	$(patsubst %,$(BUILD)/tests/unit/handlers/lib%.so,$(TEST_HANDLERS))
+
 $(eval $(call fuzz_target,fuzz_manifest,tests/fuzz/fuzz_manifest.c,cudaexec-manifest common,-ljansson -lm))
 $(eval $(call fuzz_target,fuzz_tensor_request,tests/fuzz/fuzz_tensor_request.c,cudaexec-codec cudaexec-manifest common,-ljansson -lm))
