@@ -429,6 +429,15 @@ static int fill_layer(struct closure *c, bool extra, int root_fd, struct err *er
 	return r;
 }
 
+static int put_layer(const struct store *store, const char *id, int work_fd, const struct store_layer *record,
+		     struct err *err)
+{
+	_cleanup_fd_ int lock_fd = store_lock(store, err);
+
+	/* Two workers may have made the same layer: whole ones both. A damaged one of that id is replaced. */
+	return lock_fd < 0 ? lock_fd : store_layer_put(store, id, work_fd, "root", record, true, err);
+}
+
 static int make_layer(const struct store *store, struct closure *c, bool extra, const char *id, int work_fd,
 		      struct err *err)
 {
@@ -446,7 +455,7 @@ static int make_layer(const struct store *store, struct closure *c, bool extra, 
 		r = layers_record(root_fd, &record, err);
 	if (r == 0 && syncfs(root_fd) < 0)
 		r = err_sys(err, errno, "write the host layer to disk");
-	return r < 0 ? r : store_layer_put(store, id, work_fd, "root", &record, err);
+	return r < 0 ? r : put_layer(store, id, work_fd, &record, err);
 }
 
 /* Names a layer after what it will hold, and makes it unless the store has it whole. */

@@ -22,9 +22,11 @@ struct import {
 	struct layers_files files;
 	struct archive_image image;
 	struct image_config config;
+	char manifest_digest[DIGEST_TEXT_LENGTH + 1], config_digest[DIGEST_TEXT_LENGTH + 1];
 	char raw_diff_id[DIGEST_TEXT_LENGTH + 1]; /* of a plain root file system, unpacked before its id is known */
 	struct {
-		bool fresh; /* unpacked now, in directory "l<number>" */
+		bool fresh;   /* unpacked now, in directory "l<number>" */
+		bool damaged; /* the one in the store is to be replaced */
 		struct store_layer record;
 	} layers[IMAGE_LAYERS_MAX];
 	uint64_t unpacked, to_unpack;
@@ -119,6 +121,7 @@ static bool have_layer(struct import *im, size_t number, const char *id)
 	if (store_layer_read(im->store, id, &record, NULL) < 0)
 		return false;
 	if (!store_is_verified(im->store, id) && layers_verify(im->store, id, NULL) < 0) {
+		im->layers[number].damaged = true;
 		store_layer_clear(&record);
 		return false;
 	}
@@ -206,6 +209,10 @@ static int write_pins(struct import *im, struct err *err)
 
 	if (lock_fd < 0)
 		return lock_fd;
+	digest_bytes(im->image.manifest, im->image.manifest_length, im->manifest_digest);
+	digest_bytes(im->image.config, im->image.config_length, im->config_digest);
+	(void)json_array_append_new(pins, json_string(im->manifest_digest));
+	(void)json_array_append_new(pins, json_string(im->config_digest));
 	for (size_t i = 0; i < im->image.n_layers; i++) {
 		(void)json_array_append_new(pins, json_string(im->image.layers[i].digest));
 		if (im->config.n_layers > i)
@@ -230,6 +237,11 @@ static int move_blob(struct import *im, const char *file, const char *digest, st
 
 static int move_layers(struct import *im, struct err *err)
 {
+	/* Another import may bring the same layer at this moment. */
+	_cleanup_fd_ int lock_fd = store_lock(im->store, err);
+
+	if (lock_fd < 0)
+		return lock_fd;
 	for (size_t i = 0; i < im->image.n_layers; i++) {
 		const struct archive_layer *layer = &im->image.layers[i];
 		char name[16];
@@ -238,7 +250,7 @@ static int move_layers(struct import *im, struct err *err)
 		folder_name(i, name);
 		if (r == 0 && im->layers[i].fresh)
 			r = store_layer_put(im->store, store_hex(im->config.diff_ids[i]), im->work_fd, name,
-					    &im->layers[i].record, err);
+					    &im->layers[i].record, im->layers[i].damaged, err);
 		if (r < 0)
 			return r;
 	}
@@ -248,12 +260,7 @@ static int move_layers(struct import *im, struct err *err)
 static int commit(struct import *im, struct import_result *result, struct err *err)
 {
 	struct archive_image *image = &im->image;
-	char config_digest[DIGEST_TEXT_LENGTH + 1];
-	int r;
-
-	digest_bytes(image->manifest, image->manifest_length, result->image.digest);
-	digest_bytes(image->config, image->config_length, config_digest);
-	r = write_text(im, "manifest", image->manifest, image->manifest_length, err);
+	int r = write_text(im, "manifest", image->manifest, image->manifest_length, err);
 	if (r == 0)
 		r = write_text(im, "config", image->config, image->config_length, err);
 	if (r == 0 && syncfs(im->work_fd) < 0)
@@ -261,11 +268,12 @@ static int commit(struct import *im, struct import_result *result, struct err *e
 	if (r == 0)
 		r = move_layers(im, err);
 	if (r == 0)
-		r = move_blob(im, "config", config_digest, err);
+		r = move_blob(im, "config", im->config_digest, err);
 	if (r == 0)
-		r = move_blob(im, "manifest", result->image.digest, err);
+		r = move_blob(im, "manifest", im->manifest_digest, err);
 	if (r == 0 && fsync(im->store->blobs_fd) < 0)
 		r = err_sys(err, errno, "write the image to disk");
+	(void)str_copy(result->image.digest, sizeof(result->image.digest), im->manifest_digest);
 	result->image.manifest_size = image->manifest_length;
 	result->image.size = image->manifest_length + image->config_length;
 	for (size_t i = 0; i < image->n_layers; i++)
@@ -319,9 +327,10 @@ static int prepare(struct import *im, struct err *err)
 		r = unpack(im, 0, im->raw_diff_id, err);
 		im->to_unpack = 0;
 	}
+	if (r < 0)
+		return r;
 	begin(im, "config");
-	if (r == 0)
-		r = compose_image(im->store, &im->image, im->raw_diff_id, err);
+	r = compose_image(im->store, &im->image, im->raw_diff_id, err);
 	return r < 0 ? r : parse_config(im, err);
 }
 

@@ -111,7 +111,7 @@ static int save(const struct store *store, const struct store_name *names, size_
 	text = index ? document_text(index) : NULL;
 	if (!text)
 		return err_sys(err, ENOMEM, "write the index of the image store");
-	return store_write_file(store->dir_fd, "index.json", text, strlen(text), err);
+	return store_write_file(store, store->dir_fd, "index.json", text, strlen(text), err);
 }
 
 const struct store_name *store_find(const struct store *store, const struct reference *reference)

@@ -111,16 +111,23 @@ static void drained(struct loop *loop, struct loop_watch *watch, uint32_t events
 	loop->stop = true;
 }
 
+void service_end_if_drained(struct service *service)
+{
+	if (!service->draining)
+		return;
+	/* Rubbish is deleted at the next start just as well. */
+	for (size_t i = 0; i < SERVICE_JOBS_MAX; i++)
+		if (service->jobs[i] && service->jobs[i]->kind != JOB_KIND_DELETE)
+			return;
+	service->loop.stop = true;
+}
+
 void service_drain(struct service *service, uint64_t deadline_us)
 {
-	bool busy = false;
-
 	service->draining = true;
-	for (size_t i = 0; i < SERVICE_JOBS_MAX; i++)
-		busy |= service->jobs[i] && service->jobs[i]->kind != JOB_KIND_DELETE;
-	/* Rubbish is deleted at the next start just as well. */
-	if (!busy || loop_timer_set(service->timer_fd, deadline_us ? deadline_us : 1, NULL) < 0)
+	if (deadline_us && loop_timer_set(service->timer_fd, deadline_us, NULL) < 0)
 		service->loop.stop = true;
+	service_end_if_drained(service);
 }
 
 int service_start(struct service *service, struct err *err)

@@ -47,7 +47,6 @@ struct service_job {
 	struct service *service;
 	enum job_kind kind;
 	bool started;
-	bool orphan; /* the channel that asked is gone: nobody to reply to */
 	struct child child;
 	struct loop_watch watch;
 	char phase[REPORT_PHASE_MAX];
@@ -119,6 +118,9 @@ int service_sweep(struct service *service, struct rfs_removed *ret, struct err *
 
 /* Tells the api that a name means something else now. */
 void service_changed(struct service *service, const char *name);
+
+/* Ends the loop when the service is draining and the last job that matters is done. */
+void service_end_if_drained(struct service *service);
 
 /* Ends imports whose asker is gone. */
 void service_end_imports(struct service *service);

@@ -17,28 +17,29 @@
 
 static const char layout_text[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
-int store_write_file(int dir_fd, const char *name, const char *text, size_t length, struct err *err)
+int store_write_file(const struct store *store, int dir_fd, const char *name, const char *text, size_t length,
+		     struct err *err)
 {
 	_cleanup_fd_ int fd = -1;
-	char fresh[128];
+	uint64_t number;
+	char fresh[32];
 	int r;
 
-	(void)snprintf(fresh, sizeof(fresh), ".%.100s.new", name);
-	fd = beneath_open(dir_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	random_bytes(&number, sizeof(number));
+	(void)snprintf(fresh, sizeof(fresh), "file-%016llx", (unsigned long long)number);
+	fd = beneath_open(store->tmp_fd, fresh, O_WRONLY | O_CREAT | O_EXCL, 0644);
 	if (fd < 0)
 		return err_sys(err, -fd, "make %s in the store", name);
 	r = fd_write_all(fd, text, length);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
-	if (r == 0 && renameat(dir_fd, fresh, dir_fd, name) < 0)
+	if (r == 0 && renameat(store->tmp_fd, fresh, dir_fd, name) < 0)
 		r = -errno;
+	if (r < 0)
+		(void)unlinkat(store->tmp_fd, fresh, 0);
 	if (r == 0 && fsync(dir_fd) < 0)
 		r = -errno;
-	if (r < 0) {
-		(void)unlinkat(dir_fd, fresh, 0);
-		return err_sys(err, r, "write %s in the store", name);
-	}
-	return 0;
+	return r < 0 ? err_sys(err, r, "write %s in the store", name) : 0;
 }
 
 static int open_folder(int dir_fd, const char *name, int *ret_fd, struct err *err)
@@ -294,17 +295,19 @@ static int write_record(const struct store *store, const char *id, const struct 
 	text = json ? document_text(json) : NULL;
 	if (!text)
 		return err_sys(err, ENOMEM, "write the record of a layer");
-	return store_write_file(store->layers_fd, name, text, strlen(text), err);
+	return store_write_file(store, store->layers_fd, name, text, strlen(text), err);
 }
 
 int store_layer_put(const struct store *store, const char *id, int work_fd, const char *name,
-		    const struct store_layer *layer, struct err *err)
+		    const struct store_layer *layer, bool replace, struct err *err)
 {
 	char old[STORE_LAYER_ID_MAX + 8];
 	struct stat st;
 	int r;
 
 	if (fstatat(store->layers_fd, id, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (!replace)
+			return 0;
 		(void)snprintf(old, sizeof(old), "old-%s", id);
 		if (renameat(store->layers_fd, id, work_fd, old) < 0)
 			return err_sys(err, errno, "replace layer %s", id);
@@ -343,7 +346,7 @@ int store_open(const char *path, struct store *ret_store, struct err *err)
 		return err_sys(err, errno, "open the image store %s", path);
 	r = open_folders(&store, err);
 	if (r == 0 && faccessat(store.dir_fd, "oci-layout", F_OK, 0) < 0)
-		r = store_write_file(store.dir_fd, "oci-layout", layout_text, sizeof(layout_text) - 1, err);
+		r = store_write_file(&store, store.dir_fd, "oci-layout", layout_text, sizeof(layout_text) - 1, err);
 	if (r == 0)
 		r = store_names_load(&store, err);
 	if (r == 0)

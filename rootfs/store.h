@@ -92,9 +92,12 @@ void store_layer_clear(struct store_layer *layer);
 /* Opens the directory of a layer and takes a shared lock on it that lasts as long as any copy of the descriptor. */
 int store_layer_open(const struct store *store, const char *id, struct err *err);
 
-/* Moves the directory NAME of WORK_FD to its place as layer ID with its record; a layer that is there is replaced. */
+/*
+ * Moves the directory NAME of WORK_FD to its place as layer ID with its record. A layer that is there already is moved
+ * to WORK_FD first when REPLACE says so, else it stays. The caller holds the lock.
+ */
 int store_layer_put(const struct store *store, const char *id, int work_fd, const char *name,
-		    const struct store_layer *layer, struct err *err);
+		    const struct store_layer *layer, bool replace, struct err *err);
 
 bool store_is_verified(const struct store *store, const char *id);
 void store_mark_verified(struct store *store, const char *id);
@@ -104,8 +107,9 @@ void store_mark_verified(struct store *store, const char *id);
 /* Takes the store's lock until the descriptor is closed. */
 int store_lock(const struct store *store, struct err *err);
 
-/* Writes a file as a whole: new file, sync, rename, sync of the directory. */
-int store_write_file(int dir_fd, const char *name, const char *text, size_t length, struct err *err);
+/* Writes a file as a whole: new file in tmp/, sync, rename, sync of the directory. */
+int store_write_file(const struct store *store, int dir_fd, const char *name, const char *text, size_t length,
+		     struct err *err);
 
 /* Makes a fresh directory in tmp/ whose name begins with PREFIX; NAME (40 bytes) gets it. */
 int store_make_work(const struct store *store, const char *prefix, char name[40], struct err *err);

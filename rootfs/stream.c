@@ -58,8 +58,11 @@ static int raw_error(struct stream *s, struct err *err)
 {
 	const char *text;
 
-	if (s->failure.code)
+	/* The tar reader's callback passes the failure itself. */
+	if (s->failure.code && err != &s->failure)
 		return err_set(err, s->failure.code, "%s", s->failure.text);
+	if (s->failure.code)
+		return s->failure.code;
 	text = archive_error_string(s->raw);
 	return err_set(err, archive_errno(s->raw) == ENOMEM ? ENOMEM : EINVAL,
 		       "the compressed data is damaged or cut off: %s", text ? text : "unknown cause");

@@ -142,6 +142,8 @@ static int open_parent(struct unpack *u, const char *what, char *parent, const c
 		return refuse(path, "its path leads through a symbolic link", err);
 	if (fd != -ENOENT && fd != -ENOTDIR)
 		return fail(path, -fd, "open the parent of", err);
+	if (!make && fd == -ENOTDIR)
+		return err_set(err, EINVAL, "%s a path through a symbolic link or a file", what);
 	if (!make)
 		return err_set(err, EINVAL, "%s something that this layer did not bring", what);
 	return make_folders(u, parent, path, err);

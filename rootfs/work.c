@@ -163,6 +163,13 @@ static void reply_opened(struct service *s, uint64_t id, const struct service_im
 
 /* --- jobs --------------------------------------------------------------------------------------------------------- */
 
+static void job_unlist(const struct service_job *job)
+{
+	for (size_t i = 0; i < SERVICE_JOBS_MAX; i++)
+		if (job->service->jobs[i] == job)
+			job->service->jobs[i] = NULL;
+}
+
 static void job_free(struct service_job *job)
 {
 	struct service *s = job->service;
@@ -174,9 +181,7 @@ static void job_free(struct service_job *job)
 	for (size_t i = 0; i < job->n_names; i++)
 		free(job->names[i]);
 	hostbase_clear(&job->host);
-	for (size_t i = 0; i < SERVICE_JOBS_MAX; i++)
-		if (s->jobs[i] == job)
-			s->jobs[i] = NULL;
+	job_unlist(job);
 	free(job);
 }
 
@@ -241,6 +246,15 @@ int service_sweep(struct service *service, struct rfs_removed *ret, struct err *
 	return 0;
 }
 
+/* The images' names refer to it now, or nothing does any more. */
+static void drop_pins(struct service *s, const struct service_job *job)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "%s/" IMPORT_PINS_FILE, job->work);
+	(void)unlinkat(s->store.tmp_fd, path, 0);
+}
+
 static void finish_import(struct service *s, struct service_job *job)
 {
 	struct rfs_imported body = {0};
@@ -256,9 +270,11 @@ static void finish_import(struct service *s, struct service_job *job)
 		changed[i] = !old || strcmp(old->digest, job->imported.digest) != 0;
 	}
 	if (store_set_names(&s->store, job->names, job->n_names, &job->imported, &why) < 0) {
+		drop_pins(s, job);
 		service_fail(s, job->id, "store", &why);
 		return;
 	}
+	drop_pins(s, job);
 	log_info("image imported", LOG_STR("name", job->n_names ? job->names[0] : ""),
 		 LOG_STR("digest", job->imported.digest), LOG_INT("bytes", job->imported.size));
 	(void)str_copy(body.digest, sizeof(body.digest), job->imported.digest);
@@ -266,9 +282,8 @@ static void finish_import(struct service *s, struct service_job *job)
 	for (size_t i = 0; i < job->n_names; i++)
 		if (changed[i])
 			service_changed(s, job->names[i]);
-	if (!job->orphan)
-		service_send(s, &(struct ipc_out){
-					.type = RFS_IMPORTED, .id = job->id, .body = &body, .body_size = sizeof(body)});
+	service_send(s,
+		     &(struct ipc_out){.type = RFS_IMPORTED, .id = job->id, .body = &body, .body_size = sizeof(body)});
 	/* What a name meant before may have nothing left that refers to it. */
 	if (service_sweep(s, &swept, &why) < 0)
 		log_warn("the store was not swept", LOG_STR("why", why.text));
@@ -308,15 +323,19 @@ static void finish_job(struct service *s, struct service_job *job, const struct 
 {
 	char work[40] = "";
 
+	/* Off the list first: a channel that breaks while it is answered ends the imports that are on it. */
+	job_unlist(job);
 	if (failure && job->kind != JOB_KIND_DELETE)
 		log_warn(job->kind == JOB_KIND_IMPORT ? "import failed" : "image cannot be used",
 			 LOG_STR("name", job->name ? job->name : job->digest), LOG_STR("phase", job->phase),
 			 LOG_STR("why", failure->text));
 	if (job->kind == JOB_KIND_IMPORT) {
 		(void)str_copy(work, sizeof(work), job->work);
+		if (failure)
+			drop_pins(s, job);
 		if (!failure)
 			finish_import(s, job);
-		else if (!job->orphan)
+		else
 			service_fail(s, job->id, job->phase, failure);
 	} else if (job->kind == JOB_KIND_PREPARE) {
 		finish_prepare(s, job, failure);
@@ -324,8 +343,7 @@ static void finish_job(struct service *s, struct service_job *job, const struct 
 	job_free(job);
 	delete_rubbish(s, work);
 	start_waiting_jobs(s);
-	if (s->draining)
-		service_drain(s, 0);
+	service_end_if_drained(s);
 }
 
 static int take_report(struct service *s, struct service_job *job, const struct report *report, struct err *err)
@@ -336,7 +354,7 @@ static int take_report(struct service *s, struct service_job *job, const struct 
 	case JOB_PROGRESS:
 		(void)str_copy(progress.phase, sizeof(progress.phase), report->phase);
 		/* An event may be lost when the api is behind: the next one says more. */
-		if (!job->orphan && s->api_fd >= 0)
+		if (s->api_fd >= 0)
 			(void)ipc_send(s->api_fd,
 				       &(struct ipc_out){.type = RFS_PROGRESS,
 							 .id = job->id,
@@ -497,10 +515,11 @@ void service_end_imports(struct service *service)
 		struct service_job *job = service->jobs[i];
 		char work[40];
 
-		if (!job || job->kind != JOB_KIND_IMPORT || job->orphan)
+		if (!job || job->kind != JOB_KIND_IMPORT)
 			continue;
-		job->orphan = true;
 		(void)str_copy(work, sizeof(work), job->work);
+		child_stop(&job->child);
+		drop_pins(service, job);
 		job_free(job);
 		delete_rubbish(service, work);
 	}
