@@ -13,6 +13,11 @@ $(eval $(call program,libexec/ferrite-sandbox,sandbox/main.c,sandbox common,-lmn
 EXTRA_CFLAGS_sandbox/init.c := -ffreestanding -fno-stack-protector -U_FORTIFY_SOURCE -fno-sanitize=all
 $(eval $(call program,libexec/ferrite-init,sandbox/init.c,,,-static -nostdlib -fno-sanitize=all))
 
+$(eval $(call unit_test,test_ids,tests/unit/sandbox/test_ids.c,sandbox common))
+$(eval $(call unit_test,test_device_policy,tests/unit/sandbox/test_device_policy.c,sandbox common))
+$(eval $(call unit_test,test_requests,tests/unit/sandbox/test_requests.c,sandbox common,-lmnl -lcap))
+$(eval $(call fuzz_target,fuzz_sandbox,tests/fuzz/fuzz_sandbox.c,sandbox common,-lmnl -lcap))
+
 # Programs of tests/integration/test_sandbox.py, and of the bench.
 $(eval $(call library,sandbox_harness,tests/integration/sandbox/harness.c))
 $(eval $(call program,tests/integration/sandbox/driver,tests/integration/sandbox/driver.c,sandbox_harness common,-ljansson))
