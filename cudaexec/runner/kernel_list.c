@@ -1,6 +1,7 @@
 #include "cudaexec/runner/kernel_list.h"
 
 #include "cudaexec/softdev/engine.h"
+#include "cudaexec/softdev/fatbin.h"
 #include "supervisor/str.h"
 #include "supervisor/util.h"
 
@@ -56,6 +57,26 @@ static int read_ptx(const char *text, size_t length, struct kernel_list *list, s
 	return r;
 }
 
+/* What runs is decided by the driver; the kernels are the same in every text of a fat binary. */
+#define ANY_TARGET 1000
+
+static int read_fatbin(const void *image, size_t length, struct kernel_list *list, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t text_length = 0;
+	int r = fatbin_extract_ptx(image, length, ANY_TARGET, &text, &text_length, err);
+
+	if (r == -ENOEXEC)
+		return err_set(err, EINVAL,
+			       "fat binary without PTX: its kernels cannot be checked; build it with PTX in it "
+			       "(nvcc -gencode arch=compute_75,code=compute_75), or as a .cubin");
+	if (r < 0) {
+		(void)err_wrap(err, "fat binary");
+		return r == -ENOMEM ? r : -EINVAL;
+	}
+	return read_ptx(text, text_length, list, err);
+}
+
 int kernel_list_read(const void *image, size_t length, struct kernel_list **ret_list, struct err *err)
 {
 	_cleanup_(kernel_list_release) struct kernel_list *list = calloc(1, sizeof(*list));
@@ -63,10 +84,20 @@ int kernel_list_read(const void *image, size_t length, struct kernel_list **ret_
 
 	if (!list)
 		return err_sys(err, ENOMEM, "list the kernels");
-	if (length >= 4 && memcmp(image, "\177ELF", 4) == 0)
+	switch (image_recognise(image, length)) {
+	case IMAGE_ELF:
 		r = cubin_read_kernels(image, length, list, err);
-	else
+		break;
+	case IMAGE_FATBIN:
+		r = read_fatbin(image, length, list, err);
+		break;
+	case IMAGE_FATBIN_WRAPPER:
+		return err_set(err, EINVAL,
+			       "a fat binary in its wrapper, which holds a pointer: write it with nvcc -fatbin");
+	default:
 		r = read_ptx(image, length, list, err);
+		break;
+	}
 	if (r < 0)
 		return r;
 	*ret_list = take_ptr(list);

@@ -5,8 +5,10 @@ runner_sources = $(patsubst %,cudaexec/runner/%.c,$(1))
 # The cuda section of a bundle: read and checked. Link with -ljansson -lm.
 $(eval $(call library,cudaexec-manifest,$(call runner_sources,datatype expr json_exact values section manifest \
 	manifest_tensors manifest_launch manifest_kernels)))
-# The kernels of a module image, to check a section against. Needs the libraries of the PTX engine as well.
-$(eval $(call library,cudaexec-kernels,$(call runner_sources,kernel_list cubin)))
+# The kernels of a module image, to check a section against; with the readers of PTX and fat binaries. Link with -lzstd.
+$(eval $(call library,cudaexec-kernels,$(call runner_sources,kernel_list cubin) $(patsubst %,cudaexec/softdev/%.c,fatbin \
+	ptx_arena ptx_decode ptx_decode_control ptx_decode_data ptx_decode_memory ptx_function ptx_lexer ptx_operand \
+	ptx_parser ptx_regalloc ptx_variable)))
 # Requests and answers.
 $(eval $(call library,cudaexec-codec,$(call runner_sources,buffer media query number request request_json request_v2 \
 	request_raw answer)))
@@ -20,6 +22,8 @@ $(eval $(call unit_test,test_expr,tests/unit/cudaexec/test_expr.c,cudaexec-manif
 $(eval $(call unit_test,test_datatype,tests/unit/cudaexec/test_datatype.c,cudaexec-manifest common,-ljansson))
 $(eval $(call unit_test,test_json_exact,tests/unit/cudaexec/test_json_exact.c,cudaexec-manifest common,-ljansson))
 $(eval $(call unit_test,test_manifest,tests/unit/cudaexec/test_manifest.c,cudaexec-manifest common,-ljansson))
+$(eval $(call unit_test,test_kernels,tests/unit/cudaexec/test_kernels.c,cudaexec-kernels cudaexec-manifest common,-ljansson \
+	-lzstd))
 $(eval $(call unit_test,test_number,tests/unit/cudaexec/test_number.c,cudaexec-codec cudaexec-manifest common))
 $(eval $(call unit_test,test_media,tests/unit/cudaexec/test_media.c,cudaexec-codec common))
 $(eval $(call unit_test,test_request,tests/unit/cudaexec/test_request.c,cudaexec-codec cudaexec-manifest common,-ljansson))
@@ -36,3 +40,4 @@ $(BUILD)/tests/unit/test_cudaexec: | $(BUILD)/libexec/cudaexec $(BUILD)/lib/ferr
 
 $(eval $(call fuzz_target,fuzz_manifest,tests/fuzz/fuzz_manifest.c,cudaexec-manifest common,-ljansson -lm))
 $(eval $(call fuzz_target,fuzz_tensor_request,tests/fuzz/fuzz_tensor_request.c,cudaexec-codec cudaexec-manifest common,-ljansson -lm))
+$(eval $(call fuzz_target,fuzz_cubin,tests/fuzz/fuzz_cubin.c,cudaexec-kernels cudaexec-manifest common,-ljansson -lzstd -lm))
