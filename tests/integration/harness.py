@@ -92,6 +92,9 @@ def state_of(pid):
     return ""
 
 
+own_children = set()  # what the harness started itself and waits for
+
+
 def descendants_of(pid):
     found = []
     for child in children_of(pid):
@@ -99,11 +102,11 @@ def descendants_of(pid):
     return found
 
 
-def reap_strangers(known):
+def reap_strangers():
     """Orphans of a service become children of the harness: returns the living, forgets the dead."""
     alive = []
     for pid in children_of(os.getpid()):
-        if pid in known:
+        if pid in own_children:
             continue
         if state_of(pid) in ("Z", "X", ""):
             with contextlib.suppress(ChildProcessError):
@@ -140,10 +143,11 @@ def host_state():
 
 
 def left_behind(before, now, mine):
-    """New entries, as text. Services of other people on the same machine come and go with names of their own."""
+    """New entries, as text; with MINE only those with one of these marks in them, where others run services too."""
     found = []
     for kind, entries in now.items():
-        found += [f"{kind} {entry}" for entry in sorted(entries - before[kind]) if not mine or mine in entry]
+        new = sorted(entries - before[kind])
+        found += [f"{kind} {entry}" for entry in new if not mine or any(mark in entry for mark in mine)]
     return found
 
 
@@ -239,6 +243,14 @@ class Service:
         self.before = None
 
     @property
+    def cgroup_mark(self):
+        """The name of its cgroups, which ferrited derives from the run directory."""
+        number = 2166136261
+        for byte in str(self.run_dir).encode():
+            number = (number ^ byte) * 16777619 % (1 << 32)
+        return f"ferrite-{number:08x}"
+
+    @property
     def socket_path(self):
         return str(self.run_dir / "api.sock")
 
@@ -284,6 +296,7 @@ class Service:
                 [str(self.sbin), *self.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=self.environment, cwd="/",
             )
+        own_children.add(self.process.pid)
 
     def is_ready(self):
         try:
@@ -315,11 +328,11 @@ class Service:
 
     def leaks(self):
         """What is still there although the service is gone; waits until it settles."""
-        mine = self.folder.name
+        mine = (self.folder.name, self.cgroup_mark)
         found = []
 
         def settled():
-            found[:] = [f"process {p} ({comm_of(p)})" for p in reap_strangers({self.process.pid})]
+            found[:] = [f"process {p} ({comm_of(p)})" for p in reap_strangers()]
             found.extend(left_behind(self.before, host_state(), None if alone() else mine))
             found[:] = [f for f in found if f != f"file {self.folder}"]
             return not found
@@ -329,7 +342,7 @@ class Service:
         return ["left behind: " + entry for entry in found]
 
     def clean(self):
-        for pid in reap_strangers({self.process.pid} if self.process else set()):
+        for pid in reap_strangers():
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)

@@ -244,7 +244,7 @@ def link(path, kind, target):
 
 def test_truncated_and_corrupt_archives():
     good = shell_image("cat", "bad/archive:1")
-    for size in (0, 1, 511, 600, len(good) // 2, len(good) - 2000):
+    for size in (0, 1, 511, 600, len(good) // 2, len(good) * 9 // 10):
         refused(good[:size])
     refused(b"this is no archive at all" * 100)
     refused(gzip.compress(good)[:-20])

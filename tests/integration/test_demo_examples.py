@@ -23,22 +23,16 @@ def service():
     return harness.shared
 
 
-def deploy(folder, name):
-    """Deploys an example; what its Makefile makes stays in the folder of the test."""
-    source = harness.TOP / "examples" / name
-    if (source / "Makefile").exists():
-        shutil.copytree(source, folder / name)
-        source = folder / name
-        environment = {**os.environ, "CPATH": str(harness.TOP / "cudaexec")}
-        subprocess.run(["make", "-s", "-C", str(source)], check=True, env=environment)
-    return service().deploy(source, "demo", "--path", f"/{name}")
+def deploy(name):
+    """Deploys an example as the build made it."""
+    return service().deploy(harness.BUILD / "examples" / name, "demo", "--path", f"/{name}")
 
 
 def example(folder, name):
-    deploy(folder, name)
+    deploy(name)
     connection = service().connection(tcp=True)
     lines = []
-    wrong = demo_calls.run_example(connection, "demo", harness.TOP / "examples" / name, folder, lines.append)
+    wrong = demo_calls.run_example(connection, "demo", harness.BUILD / "examples" / name, folder, lines.append)
     connection.close()
     equal(wrong, 0, f"wrong answers of {name}:\n" + "\n".join(lines))
 
@@ -80,8 +74,8 @@ def saxpy(body, headers=None, query=""):
     return service().call("demo", "/saxpy" + query, body, headers)
 
 
-def test_a_shorthand_object(folder):
-    deploy(folder, "saxpy")
+def test_a_shorthand_object():
+    deploy("saxpy")
     answer = saxpy('{"a": 2, "x": [1, 2, 3], "y": [10, 20, 30]}', JSON)
     equal(answer.status, 200, answer.text)
     equal(answer.json, {"y": [12, 24, 36]}, "answer")

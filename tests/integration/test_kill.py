@@ -90,7 +90,7 @@ def account(service):
         "descriptors of ferrited": fd_table(service.pid),
         **{f"descriptors of {name}": fd_table(pid) for name, pid in servers.items()},
         **{f"children of {name}": len(children_of(pid)) for name, pid in servers.items()},
-        "orphans": harness.reap_strangers({service.pid}),
+        "orphans": harness.reap_strangers(),
         "instances": service.instances(),
         "cgroups": sorted(g for g in harness.our_cgroups() if service.cgroup_mark in g),
         "files": sorted(files_of(service)),

@@ -116,25 +116,43 @@ static void print_row(const struct output_table *table, const char *const *cells
 	putchar('\n');
 }
 
-void output_table_print(struct output_table *table)
+static void print_table(const struct output_table *table, bool empty_too)
 {
 	int widths[OUTPUT_COLUMNS_MAX] = {0};
 
-	if (!table)
-		return;
 	for (size_t i = 0; i < table->n_columns; i++)
 		widths[i] = (int)strlen(table->headings[i]);
 	for (size_t i = 0; i < table->n_cells; i++)
 		if (table->cells[i])
 			widths[i % table->n_columns] = MAX(widths[i % table->n_columns], (int)strlen(table->cells[i]));
-	if (table->n_cells > 0 || isatty(STDOUT_FILENO))
+	if (table->n_cells > 0 || empty_too)
 		print_row(table, table->headings, widths);
 	for (size_t i = 0; i < table->n_cells; i += table->n_columns)
 		print_row(table, (const char *const *)&table->cells[i], widths);
+}
+
+static void free_table(struct output_table *table)
+{
 	for (size_t i = 0; i < table->n_cells; i++)
 		free(table->cells[i]);
 	free(table->cells);
 	free(table);
+}
+
+void output_table_print(struct output_table *table)
+{
+	if (!table)
+		return;
+	print_table(table, isatty(STDOUT_FILENO));
+	free_table(table);
+}
+
+void output_table_print_if_any(struct output_table *table)
+{
+	if (!table)
+		return;
+	print_table(table, false);
+	free_table(table);
 }
 
 char *output_bytes(char *buffer, uint64_t bytes)

@@ -26,8 +26,9 @@ struct output_table;
 struct output_table *output_table_new(const char *const *headings);
 /* Takes as many cells as there are headings; NULL is shown as "-". Cells are copied. */
 void output_table_row(struct output_table *table, const char *const *cells);
-/* Prints it (headings only when there is a row or a terminal) and frees it. */
+/* Prints it (headings only when there is a row or a terminal) and frees it; the other prints nothing without a row. */
 void output_table_print(struct output_table *table);
+void output_table_print_if_any(struct output_table *table);
 
 /* "1.5 MiB" and "3d 4h" in a buffer of at least 32 bytes, which is returned. */
 char *output_bytes(char *buffer, uint64_t bytes);

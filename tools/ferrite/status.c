@@ -49,24 +49,52 @@ enum cli_exit status_ps(struct cli *cli)
 	return CLI_OK;
 }
 
+/* The devices, then who holds their memory. */
 static void print_gpus(const json_t *document)
 {
 	struct output_table *table =
-		output_table_new((const char *const[]){"GPU", "NAME", "KIND", "MEMORY", "UUID", NULL});
-	const json_t *gpu;
-	size_t i;
+		output_table_new((const char *const[]){"GPU", "NAME", "KIND", "MEMORY", "DECLARED", "UUID", NULL});
+	struct output_table *holders = output_table_new((const char *const[]){"GPU", "HELD BY", "MEMORY", NULL});
+	const json_t *gpu, *holder;
+	size_t i, j;
 
 	json_array_foreach(json_object_get(document, "gpus"), i, gpu)
 	{
-		char index[32], memory[32], unused[8];
+		char index[32], total[32], declared[32], unused[8];
 
-		output_table_row(table, (const char *const[]){output_member(gpu, "index", index, sizeof(index)),
-							      output_member(gpu, "name", unused, sizeof(unused)),
+		(void)output_member(gpu, "index", index, sizeof(index));
+		output_table_row(table, (const char *const[]){index, output_member(gpu, "name", unused, sizeof(unused)),
 							      output_member(gpu, "kind", unused, sizeof(unused)),
-							      bytes_member(gpu, "memory", memory),
+							      bytes_member(gpu, "memory_total", total),
+							      bytes_member(gpu, "memory_declared", declared),
 							      output_member(gpu, "uuid", unused, sizeof(unused))});
+		json_array_foreach(json_object_get(gpu, "holders"), j, holder)
+		{
+			char held[32];
+
+			output_table_row(holders, (const char *const[]){
+							  index, output_member(holder, "label", unused, sizeof(unused)),
+							  bytes_member(holder, "memory", held)});
+		}
 	}
 	output_table_print(table);
+	output_table_print_if_any(holders);
+}
+
+/* What the devices are: a driver and its version, or why there is none. */
+static void print_driver(const json_t *document)
+{
+	const char *driver = json_string_value(json_object_get(document, "driver"));
+	const char *reason = json_string_value(json_object_get(document, "reason"));
+
+	fputs("driver: ", stdout);
+	output_text(stdout, driver ? driver : "none");
+	if (reason && *reason) {
+		fputs(" (", stdout);
+		output_text(stdout, reason);
+		fputs(")", stdout);
+	}
+	putchar('\n');
 }
 
 enum cli_exit status_gpu(struct cli *cli)
@@ -76,10 +104,12 @@ enum cli_exit status_gpu(struct cli *cli)
 
 	if (status != CLI_OK)
 		return status;
-	if (cli->json)
+	if (cli->json) {
 		output_json(document);
-	else
+	} else {
+		print_driver(document);
 		print_gpus(document);
+	}
 	json_decref(document);
 	return CLI_OK;
 }
