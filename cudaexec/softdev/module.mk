@@ -17,3 +17,29 @@ EXTRA_CFLAGS_cudaexec/softdev/exec_half.c := -O2 -ffp-contract=off -fno-strict-a
 EXTRA_CFLAGS_cudaexec/softdev/exec_round.c := -O2 -ffp-contract=off -frounding-math -fno-strict-aliasing
 
 $(eval $(call library,softdev,$(SOFTDEV_ENGINE_SOURCES)))
+
+# The test kernels, their references, and the tests that run them on the engine.
+KERNEL_CASES := $(addprefix tests/gpu/kernels/,cases.c cases_float.c cases_image.c cases_int.c)
+KERNEL_PTX := $(wildcard tests/gpu/kernels/*.ptx)
+$(BUILD)/obj/tests/gpu/kernels/cases.o: $(KERNEL_PTX)
+# References are computed with the operations that are written, and one rounding each.
+$(foreach source,$(KERNEL_CASES),$(eval EXTRA_CFLAGS_$(source) := -ffp-contract=off -fno-strict-aliasing))
+$(eval $(call unit_test,softdev/test_kernels,tests/unit/softdev/test_kernels.c tests/unit/softdev/engine_backend.c \
+	$(KERNEL_CASES),softdev common))
+
+# PTX as old drivers take it, without the paths of the machine that made it and without debug sections.
+KERNEL_PTX_VERSION := 7.0
+KERNEL_NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
+define kernel_ptx
+	@echo "  ptx   $(1)$(2)"
+	$(Q)$(KERNEL_NVCC) -ptx -arch=compute_75 $(3) -o $(BUILD)/kernel.ptx tests/gpu/kernels/$(1).cu
+	$(Q)sed -e '/^[[:space:]]*\.section/,$$d' -e '/Compiler Build ID/d' -e 's|"/.*/|"|' \
+		-e 's/^\.version .*/.version $(KERNEL_PTX_VERSION)/' $(BUILD)/kernel.ptx >tests/gpu/kernels/$(1)$(2).ptx
+	$(Q)rm -f $(BUILD)/kernel.ptx
+
+endef
+ptx::
+	@mkdir -p $(BUILD)
+	$(foreach k,$(basename $(notdir $(wildcard tests/gpu/kernels/*.cu))),$(call kernel_ptx,$(k),,-O3))
+	$(foreach k,softmax device_call layernorm,$(call kernel_ptx,$(k),.fast,-use_fast_math))
+	$(foreach k,sgemm device_call histogram switch_local,$(call kernel_ptx,$(k),.debug,-G))
