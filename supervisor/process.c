@@ -20,7 +20,8 @@
 #include <sys/wait.h>
 
 /* A child needs milliseconds; one that does not get there is stuck in the kernel. */
-#define CHILD_MS 10000
+#define CHILD_MS  10000
+#define REMOVE_MS 1000
 
 #define CAP(name) (1ull << (name))
 #define TO(peer)  (1u << (peer))
@@ -133,7 +134,13 @@ static int lead_child(const struct process_row *row, const struct process_place 
 	int r;
 
 	(void)snprintf(group, sizeof(group), "servers/%s", row->name);
-	r = cgroup_tree_add(place->cgroups, group, err);
+	/*
+	 * A fresh group each time: Linux 6.18 kills what a process clones into another group when its own group was
+	 * ever killed by cgroup.kill and that one was not, and ferrite-sandbox lives by such clones.
+	 */
+	r = cgroup_tree_remove(place->cgroups, group, REMOVE_MS, err);
+	if (r == 0)
+		r = cgroup_tree_add(place->cgroups, group, err);
 	if (r == 0)
 		r = cgroup_tree_attach(place->cgroups, group, pid, err);
 	if (r == 0)
