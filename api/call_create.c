@@ -412,7 +412,7 @@ static void on_opened(struct peer_request *request)
 	} else if (request->failure.code == -ENOENT) {
 		call_fail(
 			call, 500, false,
-			"Failed to pull image '%s': it is not in the store: %s (import it with: ferrite images import "
+			"Failed to pull image '%s': %s (import it with: ferrite images import "
 			"FILE %s)",
 			call->function->image, request->failure.text, call->function->image);
 	} else if (!fail_by_server(call)) {

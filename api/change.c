@@ -69,6 +69,7 @@ static void on_gone_early(struct http_request *request)
 static void submit(struct change *change)
 {
 	change->request->gone = on_gone;
+	change->request->patient = true;
 	change->task.run = run_change;
 	worker_post(&change->loop->api->writer, &change->task);
 }

@@ -517,10 +517,14 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	c->depth++;
-	if (n <= 0)
+	if (n == 0 && c->in_request && c->state == CONNECTION_BUSY && c->request.patient) {
+		c->keep_alive = false;
+		(void)event_del(c->read_event);
+	} else if (n <= 0) {
 		c->dead = true;
-	else
+	} else {
 		feed(c, c->loop->buffer, (size_t)n);
+	}
 	leave(c);
 }
 

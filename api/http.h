@@ -7,6 +7,7 @@
  * begins when its header section is complete and the handler is called; it ends with exactly one of
  *   - http_reply() or http_reply_buffer(), or
  *   - its `gone` callback, because the client closed or timed out.
+ * A client that shuts its side of the connection counts as gone, unless the handler marked the request as patient.
  * After either the request must not be touched. The handler asks for the body with http_collect() or http_stream(); a
  * body nobody asked for is thrown away (and the connection closed when it is long). "Expect: 100-continue" is answered
  * when the body is asked for.
@@ -59,6 +60,7 @@ struct http_request {
 	void *context;		/* of the http_loop */
 	void *user;		/* the handler's */
 	http_handler *gone;	/* the handler's; NULL: nobody wants to know */
+	bool patient;		/* the handler's: answer even when the client has shut its side */
 };
 
 struct http_limits {

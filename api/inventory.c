@@ -146,6 +146,7 @@ void inventory_instances(struct http_request *request, const struct path_match *
 	listing->loop = api_loop_of(request);
 	request->user = listing;
 	request->gone = on_gone;
+	request->patient = true;
 	dispatcher_visit(api->dispatcher, (unsigned)count, add_row, listing);
 	listing->n_open = listing->n;
 	if (listing->n == 0) {

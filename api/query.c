@@ -44,6 +44,7 @@ struct query *query_new(struct http_request *request, query_function *answer)
 	query->peer.repeatable = true;
 	request->user = query;
 	request->gone = on_gone;
+	request->patient = true;
 	return query;
 }
 

@@ -101,6 +101,7 @@ static void on_complete(struct http_request *request)
 		return;
 	}
 	request->gone = on_gone;
+	request->patient = true;
 	upload->body.size = upload->size;
 	upload->peer.worker = &api_loop_of(request)->worker;
 	upload->peer.done = on_imported;
