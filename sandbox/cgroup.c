@@ -60,6 +60,24 @@ static int open_base(const char *path, long magic, struct err *err)
 	return take_fd(&fd);
 }
 
+/* What follows the mount point in an absolute path of a directory. */
+static const char *below_mount(const char *path)
+{
+	struct stat top, here;
+	char prefix[PATH_MAX];
+	size_t n = 0;
+
+	if (stat(path, &here) < 0)
+		return path;
+	/* The shortest prefix on the same file system is where it is mounted. */
+	do {
+		n += 1 + strcspn(path + n + 1, "/");
+		memcpy(prefix, path, n);
+		prefix[n] = '\0';
+	} while (path[n] && (stat(prefix, &top) < 0 || top.st_dev != here.st_dev));
+	return path + n + (path[n] == '/');
+}
+
 static int enable_v2_controllers(int fd, struct err *err)
 {
 	_cleanup_free_ char *have = NULL;
@@ -85,6 +103,7 @@ int cgroups_open(struct cgroups *groups, const struct sandbox_config *config, st
 				   .program_fd = -1,
 				   .next = clock_realtime_us()};
 	groups->v2_fd = r = open_base(config->cgroup_v2, CGROUP2_SUPER_MAGIC, err);
+	groups->below = below_mount(config->cgroup_v2);
 	if (r >= 0 && !config->cgroup_v1_memory[0]) {
 		r = enable_v2_controllers(groups->v2_fd, err);
 	} else if (r >= 0) {
@@ -196,9 +215,10 @@ int cgroup_take(struct cgroups *groups, struct cgroup *group, struct err *err)
 	return 0;
 }
 
-void cgroups_refill(struct cgroups *groups)
+void cgroups_refill(struct cgroups *groups, unsigned n)
 {
-	while (groups->n_ready < CGROUP_POOL && make_group(groups, &groups->ready[groups->n_ready], NULL) == 0)
+	while (n-- > 0 && groups->n_ready < CGROUP_POOL &&
+	       make_group(groups, &groups->ready[groups->n_ready], NULL) == 0)
 		groups->n_ready++;
 }
 

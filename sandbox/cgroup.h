@@ -60,6 +60,7 @@ extern const struct cgroup_backend cgroup_backend_v2, cgroup_backend_hybrid;
 
 struct cgroups {
 	const struct cgroup_backend *backend;
+	const char *below; /* the v2 directory's path below its mount point, in the configuration's text */
 	int v2_fd;
 	int v1_fds[CGROUP_V1_MAX];
 	bool swap_limit;		  /* the kernel limits memory and swap together */
@@ -79,8 +80,8 @@ int cgroups_sweep(const struct cgroups *groups, uint64_t wait_us, struct err *er
 /* Takes a group made ahead, or makes one: with the device policy, still without limits. */
 int cgroup_take(struct cgroups *groups, struct cgroup *group, struct err *err);
 
-/* Makes groups ahead; errors show when one is taken. Not on the way of a request. */
-void cgroups_refill(struct cgroups *groups);
+/* Makes up to N groups ahead; errors show when one is taken. Not on the way of a request. */
+void cgroups_refill(struct cgroups *groups, unsigned n);
 
 /* Closes what only the birth needs. */
 void cgroup_close_entries(struct cgroup *group);

@@ -31,7 +31,7 @@
 
 #define BYTES_PER_INODE	 8192
 #define INODES_MIN	 1024
-#define OOM_SCORE_ADJUST "500"
+#define OOM_SCORE_ADJUST "500" /* when the machine runs out of memory, functions go first */
 #define TEXTS_MAX	 (SBX_ARGS_MAX + SBX_ENV_MAX + 4)
 
 struct child {
@@ -56,6 +56,10 @@ struct step {
 
 static int enter_groups(struct child *child, struct err *err)
 {
+	int r = file_write(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE_ADJUST, err);
+
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < child->start.n_groups; i++) {
 		if (write(child->start.group_fds[i], "0", 1) != 1)
 			return err_sys(err, errno, "enter control group %u", i);

@@ -11,6 +11,8 @@
 #define KILL_AGAIN_US	100000
 #define REMOVE_AFTER_US 2000 /* lets the answer and the next request go first */
 #define REMOVE_AGAIN_US 10000
+#define REFILL_AT_ONCE	2
+#define REMOVE_AT_ONCE	2 /* per round of the loop: requests go first */
 
 const char *instance_state_name(enum instance_state state)
 {
@@ -123,7 +125,7 @@ static void try_remove(struct instance *instance)
 		return;
 	}
 	ids_release(table->ids, instance->block);
-	cgroups_refill(table->groups);
+	cgroups_refill(table->groups, REFILL_AT_ONCE);
 	for (unsigned i = 0; i < table->n; i++)
 		if (table->list[i] == instance)
 			table->list[i] = table->list[--table->n];
@@ -157,7 +159,7 @@ void instance_kill(struct instance *instance, enum instance_cause cause)
 
 void instance_stop(struct instance *instance, uint64_t grace_us)
 {
-	if (instance->state != INSTANCE_RUNNING)
+	if (instance->state != INSTANCE_RUNNING && instance->state != INSTANCE_STOPPING)
 		return;
 	if (grace_us == 0 || instance->stop_signal == SIGKILL ||
 	    pidfd_send_signal(instance->pid_fd, (int)instance->stop_signal, NULL, 0) < 0) {
@@ -347,15 +349,22 @@ static void on_timer(struct loop *loop, struct loop_watch *watch, uint32_t event
 	struct instances *table = watch->context;
 	uint64_t now_us = clock_monotonic_us();
 	uint64_t expirations;
+	unsigned removed = 0;
 
 	(void)loop;
 	(void)events;
 	(void)!read(table->timer_fd, &expirations, sizeof(expirations));
 	table->timer_us = 0;
 	/* From the end: removal moves the last one into the gap. */
-	for (unsigned i = table->n; i-- > 0;)
-		if (i < table->n && table->list[i]->deadline_us && table->list[i]->deadline_us <= now_us)
-			on_deadline(table->list[i]);
+	for (unsigned i = table->n; i-- > 0;) {
+		struct instance *instance = i < table->n ? table->list[i] : NULL;
+
+		if (!instance || !instance->deadline_us || instance->deadline_us > now_us)
+			continue;
+		if (instance->state == INSTANCE_REMOVING && removed++ >= REMOVE_AT_ONCE)
+			continue;
+		on_deadline(instance);
+	}
 	schedule(table);
 }
 

@@ -233,7 +233,8 @@ static void handle_stat(struct service *service, uint64_t id, const struct sbx_s
 	reply.memory_bytes = usage.memory_bytes;
 	reply.cpu_us = usage.cpu_us;
 	reply.tasks = usage.tasks;
-	(void)snprintf(reply.cgroup, sizeof(reply.cgroup), "%s", instance->group.name);
+	(void)snprintf(reply.cgroup, sizeof(reply.cgroup), "%s%s%s", service->groups.below,
+		       service->groups.below[0] ? "/" : "", instance->group.name);
 	send_api(service, &(struct ipc_out){.type = SBX_STATED, .id = id, .body = &reply, .body_size = sizeof(reply)});
 }
 
@@ -431,7 +432,7 @@ static int open_parts(struct service *service, int state_fd, int *ret_swept, str
 		r = spawn_open(&service->spawn, config, &service->groups, state_fd, err);
 	if (r < 0)
 		return r;
-	cgroups_refill(&service->groups);
+	cgroups_refill(&service->groups, CGROUP_POOL);
 	service->drain_timer_fd = r = loop_timer(err);
 	if (r < 0)
 		return r;

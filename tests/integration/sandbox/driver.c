@@ -174,6 +174,15 @@ static uint64_t number(json_t *o, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(o, key));
 }
 
+/* Until the new instance's program has written something. */
+static void await_output(json_t *created)
+{
+	struct run *run = find_run(number(created, "instance"));
+	struct pollfd p = {.fd = run ? run->out.fd : -1, .events = POLLIN};
+
+	(void)poll(&p, 1, REPLY_MS);
+}
+
 static json_t *op_create(json_t *o)
 {
 	const char *arguments[LIST_MAX + 1], *variables[LIST_MAX + 1], *layers[LIST_MAX + 1];
@@ -212,6 +221,8 @@ static json_t *op_create(json_t *o)
 		return json_pack("{s:s}", "lost", err.text);
 	while (!reply)
 		reply = take_message(id);
+	if (json_is_true(json_object_get(o, "await_output")))
+		await_output(reply);
 	return reply;
 }
 

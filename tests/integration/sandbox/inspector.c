@@ -28,6 +28,7 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NUMBERS_MAX 1024
@@ -594,6 +595,18 @@ static _Noreturn int spin(char **arguments)
 		;
 }
 
+/* burn US: uses so much CPU time. */
+static int burn(char **arguments)
+{
+	long wanted = strtol(arguments[0], NULL, 10);
+	struct timespec used;
+
+	do
+		(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	while (used.tv_sec * 1000000 + used.tv_nsec / 1000 < wanted);
+	return 0;
+}
+
 static int reopen(char **arguments)
 {
 	static const char *const names[] = {"/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/dev/fd/2"};
@@ -630,6 +643,7 @@ static const struct {
 	{"daemons", daemons, 1},   {"orphans", orphans, 1},
 	{"hold", hold, 0},	   {"wait_stdin", wait_stdin, 0},
 	{"spin", spin, 0},	   {"reopen", reopen, 0},
+	{"burn", burn, 1},
 };
 
 int main(int argc, char **argv)
