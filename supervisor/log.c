@@ -4,6 +4,7 @@
 #include "supervisor/util.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -11,6 +12,8 @@
 /* A longer line is cut; journald's own limit is 48 KiB, people's is lower. */
 #define LINE_MAX_BYTES	4096
 #define VALUE_MAX_BYTES 1024
+/* A line that nobody takes for so long is dropped. */
+#define READER_MS 100
 
 static const char *program = "ferrite";
 static _Atomic int threshold = LOG_LEVEL_INFO;
@@ -76,6 +79,14 @@ static size_t put_text(char *line, size_t at, const char *key, const char *text)
 	return put(line, at, needs_quotes(text) ? " %s=\"%s\"" : " %s=%s", key, escaped);
 }
 
+/* Whoever reads the lines may end, or stop reading: neither may end us by SIGPIPE or stop us for long. */
+static bool somebody_reads(void)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, READER_MS) == 1 && !(p.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
 void log_write(enum log_level level, const char *message, const struct log_field *fields, unsigned n_fields)
 {
 	static const char *const names[] = {"error", "warn", "info", "debug"};
@@ -100,5 +111,6 @@ void log_write(enum log_level level, const char *message, const struct log_field
 			at = put(line, at, " %s=%" PRId64, fields[i].key, fields[i].number);
 	}
 	line[at++] = '\n';
-	(void)fd_write_all(STDERR_FILENO, line, at);
+	if (somebody_reads())
+		(void)fd_write_all(STDERR_FILENO, line, at);
 }

@@ -5,7 +5,8 @@
  *
  * The "<N>" priority is written only when standard error is the journal (JOURNAL_STREAM is set). Only program code
  * logs; libraries return errors. Untrusted bytes go through LOG_STR, which escapes them. Never log secrets or
- * environment values. All functions may be called from any thread; a line is one write.
+ * environment values. All functions may be called from any thread; a line is one write, and is
+ * dropped when nobody reads standard error.
  */
 #ifndef FERRITE_LOG_H
 #define FERRITE_LOG_H

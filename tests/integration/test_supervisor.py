@@ -556,6 +556,28 @@ def test_the_service_manager_is_told():
                 equal(s.process.wait(20), 0, "exit status")
 
 
+def test_a_log_that_nobody_reads_ends_nobody():
+    with tempfile.TemporaryDirectory(prefix="ferrite-sup-") as folder:
+        command = [FERRITED, "--state-dir", f"{folder}/state", "--run-dir", f"{folder}/run", "--listen", "none"]
+        environment = {**QUICK, "FERRITE_LIBEXEC_DIR": str(LIBEXEC)}
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
+        while b"ferrited is ready" not in process.stderr.readline():
+            pass
+        process.stderr.close()
+
+        def servers():
+            found = {comm_of(p): p for p in children_of(process.pid) if not gone(p)}
+            return found if len(found) == len(SERVERS) else None
+
+        # Each of these makes ferrited and the servers write lines.
+        for name in SERVERS:
+            before = wait_for(servers, "all servers run")
+            os.kill(before[name], signal.SIGKILL)
+            wait_for(lambda: (servers() or before)[name] != before[name], f"{name} is a new process")
+        process.send_signal(signal.SIGTERM)
+        equal(process.wait(20), 0, "exit status")
+
+
 def test_folders_closed_to_others_work():
     with Supervisor(closed=True) as s:
         equal(s.folder.stat().st_mode & 0o7777, 0o700, "mode of the folder above")

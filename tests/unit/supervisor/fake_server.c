@@ -182,6 +182,7 @@ int main(int argc, char **argv)
 	int r;
 
 	name = argc > 0 ? strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0] : "?";
+	(void)signal(SIGPIPE, SIG_IGN);
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGUSR1);
 	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
