@@ -18,7 +18,7 @@
 #include <linux/time.h>
 #include <linux/wait.h>
 
-#ifndef __x86_64__
+#if !defined(__x86_64__) && !defined(__cppcheck__)
 #error "ferrite-init knows the system calls of x86-64 only"
 #endif
 
@@ -34,7 +34,9 @@
 #define MSG_DONTWAIT_ 0x40
 #define MSG_NOSIGNAL_ 0x4000
 #define AT_FDCWD_     -100
-#define F_OK_	      0
+
+#define MODE_TYPE   0170000
+#define MODE_FOLDER 0040000
 
 #define STACK_BYTES  (32 * 1024)
 #define PATH_BYTES   4096
@@ -119,7 +121,7 @@ static int explain(struct start *start, const char *path, int error)
 
 	if (call6(__NR_statx, AT_FDCWD_, (long)path, 0, STATX_TYPE, (long)&information, 0) != 0)
 		return error;
-	if ((information.stx_mode & S_IFMT) == S_IFDIR)
+	if ((information.stx_mode & MODE_TYPE) == MODE_FOLDER)
 		return E_ISDIR;
 	if (error == E_NOENT)
 		start->phase = "interpreter";

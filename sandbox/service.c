@@ -166,7 +166,7 @@ static void create(struct service *service, struct ipc_message *m, struct create
 		phase = "ids";
 		r = instance_new(&service->instances, &instance, &failure);
 	}
-	if (r < 0) {
+	if (r < 0 || !instance) {
 		send_failed(service, m->header.id, phase, &failure);
 		return;
 	}
