@@ -43,3 +43,8 @@ ptx::
 	$(foreach k,$(basename $(notdir $(wildcard tests/gpu/kernels/*.cu))),$(call kernel_ptx,$(k),,-O3))
 	$(foreach k,softmax device_call layernorm,$(call kernel_ptx,$(k),.fast,-use_fast_math))
 	$(foreach k,sgemm device_call histogram switch_local,$(call kernel_ptx,$(k),.debug,-G))
+
+# The same kernels through a CUDA driver.
+$(eval $(call program,tests/gpu/test_kernels,tests/gpu/test_kernels.c $(KERNEL_CASES),cudadriver common,-ldl -lm))
+TEST_PROGRAMS += $(BUILD)/tests/gpu/test_kernels
+check-gpu:: $(BUILD)/tests/gpu/test_kernels
