@@ -391,11 +391,14 @@ static void on_opened_early(struct peer_request *request)
 	struct call *call = (struct call *)request;
 	struct peer_reply *reply = request->reply;
 	struct rfs_opened opened;
+	const char *config;
 
 	memcpy(&opened, reply->payload, sizeof(opened));
 	opened.digest[sizeof(opened.digest) - 1] = '\0';
-	if (image_make(call->function->image, opened.digest, (const char *)reply->payload + sizeof(opened),
-		       reply->length - sizeof(opened), reply->fds, reply->n_fds, &call->image, &request->failure) == 0)
+	/* The configuration is text; whether its terminator was sent along makes no difference. */
+	config = (const char *)reply->payload + sizeof(opened);
+	if (image_make(call->function->image, opened.digest, config, strlen(config), reply->fds, reply->n_fds,
+		       &call->image, &request->failure) == 0)
 		images_keep(&call->loop->api->dispatcher->images, call->image);
 }
 
@@ -410,11 +413,10 @@ static void on_opened(struct peer_request *request)
 		else
 			call_free(call);
 	} else if (request->failure.code == -ENOENT) {
-		call_fail(
-			call, 500, false,
-			"Failed to pull image '%s': %s (import it with: ferrite images import "
-			"FILE %s)",
-			call->function->image, request->failure.text, call->function->image);
+		call_fail(call, 500, false,
+			  "Failed to pull image '%s': %s (import it with: ferrite images import "
+			  "FILE %s)",
+			  call->function->image, request->failure.text, call->function->image);
 	} else if (!fail_by_server(call)) {
 		call_fail(call, 500, false, "Failed to open image '%s': %s", call->function->image,
 			  request->failure.text);
