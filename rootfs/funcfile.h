@@ -23,7 +23,6 @@ enum {
 	FUNCTION_FILE_MAX = 1024 * 1024, /* bytes of the file */
 	FUNCTION_LIST_MAX = 1024,	 /* entries of any list or map in it */
 	FUNCTION_TEXT_MAX = 64 * 1024,	 /* bytes of any one text in it */
-	FUNCTION_DEPTH_MAX = 16,	 /* nesting of lists and maps */
 };
 
 enum function_runtime { FUNCTION_RUNTIME_EXEC, FUNCTION_RUNTIME_CUDA, FUNCTION_RUNTIME_MAX };
@@ -99,7 +98,7 @@ struct function_file {
 	/* --- IronFunctions' keys --- */
 	char *name;    /* image name, maybe without tag */
 	char *version; /* becomes the tag */
-	char *path;    /* route path, begins with '/' */
+	char *path;    /* route path, begins with '/' (put in front when it was missing) */
 	char *type;    /* "sync" or "async" */
 	char *format;  /* "default" or "http" */
 	bool has_memory, has_timeout, has_idle_timeout, has_max_concurrency;
@@ -124,12 +123,11 @@ struct function_file {
 	bool has_gpu, has_network;
 	struct function_gpu gpu;       /* with defaults where the file has none */
 	enum function_network network; /* with its default when the file has none */
-	unsigned warm;		       /* instances to keep ready, 0: none asked for */
 	struct manifest *cuda;	       /* the validated `cuda` section, NULL for other runtimes */
 	json_t *cuda_section;	       /* the section itself */
 
 	/* Where each part of the file stands, for messages about it. */
-	struct source_map *lines;
+	struct yaml_node *lines;
 };
 
 /*

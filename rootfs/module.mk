@@ -1,9 +1,12 @@
 # ferrite-rootfs, the image store, and the bundler that the ferrite command links.
 
-$(eval $(call library,bundle,rootfs/reference.c rootfs/digest.c rootfs/document.c rootfs/elf.c))
+# What both need, and the bundler. Link with cudaexec-manifest, cudaexec-kernels, common, -larchive -ljansson -lyaml -lcrypto.
+$(eval $(call library,bundle,rootfs/bundle.c rootfs/bundle_check.c rootfs/bundle_compile.c rootfs/bundle_files.c \
+	rootfs/bundle_write.c rootfs/digest.c rootfs/document.c rootfs/elf.c rootfs/entry.c rootfs/funcfile.c rootfs/image.c \
+	rootfs/reference.c rootfs/yaml_tree.c))
 
 $(eval $(call library,rootfs,rootfs/archive_image.c rootfs/beneath.c rootfs/child.c rootfs/compose.c rootfs/confine.c \
-	rootfs/describe.c rootfs/entry.c rootfs/gc.c rootfs/hostbase.c rootfs/image.c rootfs/import.c rootfs/jobs.c \
+	rootfs/describe.c rootfs/gc.c rootfs/hostbase.c rootfs/import.c rootfs/jobs.c \
 	rootfs/layers.c rootfs/names.c rootfs/requests.c rootfs/runnable.c rootfs/service.c rootfs/spool.c rootfs/store.c \
 	rootfs/stream.c rootfs/tree.c rootfs/unpack.c rootfs/work.c))
 
