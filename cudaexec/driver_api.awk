@@ -178,7 +178,7 @@ BEGIN {
 		print "#include \"cudaexec/cuda_base.h\""
 	}
 	if (make == "twins")
-		print "#include \"cuda_api.h\""
+		print "#define CUDA_API_EXPORT\n#include \"cuda_api.h\""
 }
 
 FNR == 1 {

@@ -60,3 +60,20 @@ all: $(BUILD)/$(SOFTDEV_DIR)/libcuda.so $(BUILD)/$(SOFTDEV_DIR)/libnvidia-ml.so
 $(eval $(call unit_test,test_fatbin,tests/unit/cudaexec/softdev/test_fatbin.c,fatbin common,-lzstd))
 $(eval $(call unit_test,test_injection,tests/unit/cudaexec/gpu/test_injection.c tests/unit/cudaexec/gpu/fake_root.c,gpu \
 	common,-ljansson -ldl))
+
+# The driver API as a program sees it: the built library, opened by path.
+DRIVER_API_FIXTURE := tests/unit/cudaexec/softdev/driver_fixture.c
+$(eval $(call unit_test,test_api_state,tests/unit/cudaexec/softdev/test_api_state.c $(DRIVER_API_FIXTURE),cudadriver \
+	common,-ldl))
+$(eval $(call unit_test,test_api_work,tests/unit/cudaexec/softdev/test_api_work.c $(DRIVER_API_FIXTURE),cudadriver \
+	common,-ldl))
+$(addprefix $(BUILD)/tests/unit/,test_api_state test_api_work): | \
+	$(addprefix $(BUILD)/$(SOFTDEV_DIR)/,libcuda.so.1 libnvidia-ml.so.1)
+
+# As the examples' PTX, see examples/module.mk.
+API_KERNELS := tests/unit/cudaexec/softdev/api_kernels
+ptx::
+	@echo "  ptx   $(API_KERNELS).ptx"
+	$(Q)$(PTX_COMPILE) $(API_KERNELS).ptx.new $(API_KERNELS).cu
+	$(Q)sed -e 's/^\.version .*/.version $(PTX_VERSION)/' -e '/^\/\//d' $(API_KERNELS).ptx.new >$(API_KERNELS).ptx
+	$(Q)rm -f $(API_KERNELS).ptx.new
