@@ -156,7 +156,7 @@ def fd_table(pid):
     counts = {}
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
-            kind = re.sub(r"\d+", "N", os.readlink(entry))
+            kind = re.sub(r"\d+", "N", re.sub(r"fi-[0-9a-f]+", "fi-N", os.readlink(entry)))
             counts[kind] = counts.get(kind, 0) + 1
     return counts
 
