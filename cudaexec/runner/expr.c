@@ -288,7 +288,7 @@ static int apply(enum op_kind kind, int64_t a, int64_t b, int64_t *ret_value)
 
 int expr_eval(const struct expr *expr, const int64_t *values, int64_t *ret_value, struct err *err)
 {
-	int64_t stack[EXPR_DEPTH_MAX];
+	int64_t stack[EXPR_DEPTH_MAX] = {0};
 	size_t depth = 0;
 
 	for (size_t i = 0; i < expr->n_ops; i++) {

@@ -1,5 +1,6 @@
 /*
- * Prints tensor elements as JSON. Floating values get the fewest digits that read back to the same element; NaN and infinities are the strings "NaN", "Infinity", "-Infinity". Nothing fails.
+ * Prints tensor elements as JSON. Floating values get the fewest digits that read back to the same element; NaN and
+ * infinities are the strings "NaN", "Infinity", "-Infinity". Nothing fails.
  */
 #ifndef FERRITE_CUDAEXEC_NUMBER_H
 #define FERRITE_CUDAEXEC_NUMBER_H
