@@ -197,6 +197,9 @@ PTX_COMMON_OPS(X)
 /* The handlers for the newest instruction set that this CPU has. */
 const exec_handler *exec_handlers(void);
 
+/* Use nothing newer than x86-64-v<LEVEL> (1, 3, 4), so that tests can try what other CPUs run. */
+void exec_limit_level(unsigned level);
+
 extern const exec_handler exec_handlers_base[OP_COUNT];
 extern const exec_handler exec_handlers_v3[OP_COUNT];
 extern const exec_handler exec_handlers_v4[OP_COUNT];

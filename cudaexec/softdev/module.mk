@@ -32,7 +32,7 @@ KERNEL_PTX_VERSION := 7.0
 KERNEL_NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
 define kernel_ptx
 	@echo "  ptx   $(1)$(2)"
-	$(Q)$(KERNEL_NVCC) -ptx -arch=compute_75 $(3) -o $(BUILD)/kernel.ptx tests/gpu/kernels/$(1).cu
+	$(Q)$(KERNEL_NVCC) -ptx $(if $(findstring -arch,$(3)),,-arch=compute_75) $(3) -o $(BUILD)/kernel.ptx tests/gpu/kernels/$(1).cu
 	$(Q)sed -e '/^[[:space:]]*\.section/,$$d' -e '/Compiler Build ID/d' -e 's|"/.*/|"|' \
 		-e 's/^\.version .*/.version $(KERNEL_PTX_VERSION)/' $(BUILD)/kernel.ptx >tests/gpu/kernels/$(1)$(2).ptx
 	$(Q)rm -f $(BUILD)/kernel.ptx
@@ -40,7 +40,8 @@ define kernel_ptx
 endef
 ptx::
 	@mkdir -p $(BUILD)
-	$(foreach k,$(basename $(notdir $(wildcard tests/gpu/kernels/*.cu))),$(call kernel_ptx,$(k),,-O3))
+	$(foreach k,$(filter-out features,$(basename $(notdir $(wildcard tests/gpu/kernels/*.cu)))),$(call kernel_ptx,$(k),,-O3))
+	$(call kernel_ptx,features,,-O3 -std=c++17 -arch=compute_80)
 	$(foreach k,softmax device_call layernorm,$(call kernel_ptx,$(k),.fast,-use_fast_math))
 	$(foreach k,sgemm device_call histogram switch_local,$(call kernel_ptx,$(k),.debug,-G))
 
@@ -48,3 +49,9 @@ ptx::
 $(eval $(call program,tests/gpu/test_kernels,tests/gpu/test_kernels.c $(KERNEL_CASES),cudadriver common,-ldl -lm))
 TEST_PROGRAMS += $(BUILD)/tests/gpu/test_kernels
 check-gpu:: $(BUILD)/tests/gpu/test_kernels
+
+# Other tests of the engine: what is parsed and refused, single instructions, everything beside arithmetic, memory.
+SOFTDEV_TEST_PARTS := tests/unit/softdev/engine_backend.c $(KERNEL_CASES)
+$(eval $(call unit_test,softdev/test_opcodes,tests/unit/softdev/test_opcodes.c $(SOFTDEV_TEST_PARTS),softdev common))
+$(eval $(call unit_test,softdev/test_features,tests/unit/softdev/test_features.c $(SOFTDEV_TEST_PARTS),softdev common))
+$(BUILD)/obj/tests/unit/softdev/test_features.o: tests/gpu/kernels/features.ptx

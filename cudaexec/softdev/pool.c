@@ -4,14 +4,23 @@
 
 #include <signal.h>
 
+static atomic_uint level_max = 4;
+
+void exec_limit_level(unsigned level)
+{
+	atomic_store(&level_max, level);
+}
+
 const exec_handler *exec_handlers(void)
 {
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	unsigned level = atomic_load(&level_max);
+
+	if (level >= 4 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 	    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
 	    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
 		return exec_handlers_v4;
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-	    __builtin_cpu_supports("bmi2"))
+	if (level >= 3 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
 		return exec_handlers_v3;
 	return exec_handlers_base;
 }
