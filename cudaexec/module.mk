@@ -77,3 +77,8 @@ ptx::
 	$(Q)$(PTX_COMPILE) $(API_KERNELS).ptx.new $(API_KERNELS).cu
 	$(Q)sed -e 's/^\.version .*/.version $(PTX_VERSION)/' -e '/^\/\//d' $(API_KERNELS).ptx.new >$(API_KERNELS).ptx
 	$(Q)rm -f $(API_KERNELS).ptx.new
+
+$(eval $(call unit_test,test_gpu_service,tests/unit/cudaexec/gpu/test_service.c tests/unit/cudaexec/gpu/fake_root.c,gpu \
+	common,-ljansson -ldl))
+$(BUILD)/tests/unit/test_gpu_service: | $(BUILD)/libexec/ferrite-gpu $(addprefix $(BUILD)/$(SOFTDEV_DIR)/,libcuda.so.1 \
+	libnvidia-ml.so.1)

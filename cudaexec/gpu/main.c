@@ -90,8 +90,11 @@ static void on_peer(struct program *program, enum peer peer)
 	struct err err = ERR_INIT;
 	int code = service_receive(&program->service, peer, &err);
 
-	if (code > 0)
+	if (code > 0) {
+		if (program->service.draining && program->service.grants.count == 0)
+			end(program, 0);
 		return;
+	}
 	if (code < 0)
 		log_error("a peer is dropped", LOG_STR("peer", peer == PEER_API ? "ferrite-api" : "ferrite-sandbox"),
 			  LOG_STR("error", err.text));
