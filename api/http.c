@@ -528,13 +528,13 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	leave(c);
 }
 
-static struct http_connection *connection_new(struct http_loop *loop, int fd, bool local)
+int http_loop_adopt(struct http_loop *loop, int fd, bool local, struct err *err)
 {
 	struct http_connection *c = calloc(1, sizeof(*c));
 
 	if (!c) {
 		(void)close(fd);
-		return NULL;
+		return err_sys(err, ENOMEM, "connection");
 	}
 	c->loop = loop;
 	c->fd = fd;
@@ -551,9 +551,9 @@ static struct http_connection *connection_new(struct http_loop *loop, int fd, bo
 	if (!c->read_event || !c->write_event || !c->request.body || !c->pending || !c->output ||
 	    event_add(c->read_event, NULL) < 0) {
 		connection_free(c);
-		return NULL;
+		return err_sys(err, ENOMEM, "connection");
 	}
-	return c;
+	return 0;
 }
 
 static void refuse_connection(int fd)
@@ -588,7 +588,7 @@ static void on_connect(evutil_socket_t listen_fd, short what, void *context)
 		}
 		if (!listener->local)
 			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		(void)connection_new(loop, fd, listener->local);
+		(void)http_loop_adopt(loop, fd, listener->local, NULL);
 	}
 }
 

@@ -101,6 +101,8 @@ int http_loop_open(struct worker *worker, struct http_shared *shared, void *cont
 		   struct err *err);
 /* Accepts from a listening socket that stays the caller's. */
 int http_loop_listen(struct http_loop *loop, int listen_fd, bool local, struct err *err);
+/* Serves a connected, non-blocking socket, which it owns from now on. */
+int http_loop_adopt(struct http_loop *loop, int fd, bool local, struct err *err);
 /* Accepts no more, and closes connections as soon as they have nothing to answer. */
 void http_loop_drain(struct http_loop *loop);
 /* Closes everything; requests that wait get their `gone` call. */
