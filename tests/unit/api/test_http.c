@@ -186,6 +186,9 @@ START_TEST(limits_are_kept)
 		{"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 400 "},
 	};
 
+	static const char long_field[] =
+		"X-Long: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n";
+
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		send_text(rows[i].text);
 		expect(rows[i].status, "}\n");
@@ -197,8 +200,7 @@ START_TEST(limits_are_kept)
 	}
 	send_text("GET /none HTTP/1.1\r\n");
 	for (int i = 0; i < 30; i++)
-		(void)!write(client_fd,
-			     "X-Long: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n", 81);
+		(void)!write(client_fd, long_field, sizeof(long_field) - 1);
 	run();
 	expect("HTTP/1.1 431 ", "}\n");
 }
