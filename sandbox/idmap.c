@@ -22,20 +22,28 @@ int idmap_write(int proc_fd, pid_t pid, uint32_t inside, uint32_t outside, struc
 	return r < 0 ? r : file_write(proc_fd, path, map, err);
 }
 
+/* Holds nothing of the server's and does not outlive it, not even when it was killed before we come to this. */
+static _Noreturn void wait_for_death(pid_t parent)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != parent || close_range(0, ~0u, 0) < 0)
+		_exit(1);
+	for (;;)
+		(void)pause();
+}
+
 int idmap_new(int proc_fd, uint32_t inside, uint32_t outside, struct err *err)
 {
 	struct clone_args arguments = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+	pid_t parent = getpid();
 	pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
 	char path[40];
 	int fd = -1, r;
 
 	if (pid < 0)
 		return err_sys(err, errno, "make a user namespace");
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		for (;;)
-			(void)pause();
-	}
+	if (pid == 0)
+		wait_for_death(parent);
 	r = idmap_write(proc_fd, pid, inside, outside, err);
 	if (r == 0) {
 		(void)snprintf(path, sizeof(path), "%d/ns/user", pid);

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #define SWEEP_WAIT_US	   5000000
-#define LOCK_WAIT_US	   2000000
+#define LOCK_WAIT_US	   5000000
 #define MESSAGES_PER_ROUND 16
 #define DRAIN_EXTRA_US	   2000000 /* for the killed to go */
 

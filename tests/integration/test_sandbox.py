@@ -15,13 +15,16 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import harness
 from harness import BUILD, check, equal, wait_for
 
 PROGRAMS = BUILD / "tests" / "integration" / "sandbox"
-STORE = 0x70000000 + 65536
+# Ids of our own, so that other services on the machine are not counted.
+UID_BASE = 0x10000000 + os.getpid() % 100 * 0x500000
+STORE = UID_BASE + 65536
 V1 = Path("/sys/fs/cgroup/memory/cgroup.procs").exists()
 V2_ROOT = Path("/sys/fs/cgroup/unified" if V1 else "/sys/fs/cgroup")
 MIB = 1 << 20
@@ -51,26 +54,38 @@ class Sandbox:
         self.folder.chmod(0o711)
         self.name = self.folder.name
         self.mounts = Path("/proc/self/mountinfo").read_text()
-        groups = [f"cgroup_v2={V2_ROOT}/{self.name}"]
         self.groups = [V2_ROOT / self.name]
         if V1:
-            for kind in ("memory", "pids", "cpu"):
-                groups.append(f"cgroup_v1_{kind}=/sys/fs/cgroup/{kind}/{self.name}")
-                self.groups.append(Path(f"/sys/fs/cgroup/{kind}/{self.name}"))
-        self.driver = subprocess.Popen(
-            [PROGRAMS / "driver", BUILD / "libexec" / "ferrite-sandbox", f"state_dir={self.folder}/state", *groups,
-             f"ids_blocks={self.blocks}", *self.config],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(self.folder / "log").open("w"), text=True,
-        )
-        started = json.loads(self.driver.stdout.readline())
-        check("server" in started, f"the server does not start: {started} {self.log()}")
-        self.server = started["server"]
+            self.groups += [Path(f"/sys/fs/cgroup/{kind}/{self.name}") for kind in ("memory", "pids", "cpu")]
+        self.launch()
         self.base_layer = self.layer({"bin": None})
         shutil.copy(PROGRAMS / "inspector", self.base_layer / "bin" / "inspector")
         shutil.copy(shutil.which("busybox"), self.base_layer / "bin" / "busybox")
         (self.base_layer / "bin" / "sh").symlink_to("busybox")
         own(self.base_layer)
         return self
+
+    def command(self):
+        keys = ("cgroup_v2", "cgroup_v1_memory", "cgroup_v1_pids", "cgroup_v1_cpu")
+        groups = [f"{key}={group}" for key, group in zip(keys, self.groups)]
+        return [PROGRAMS / "driver", BUILD / "libexec" / "ferrite-sandbox", f"state_dir={self.folder}/state", *groups,
+                f"ids_blocks={self.blocks}", f"uid_base={UID_BASE}", f"store_base={STORE}", *self.config]
+
+    def launch(self):
+        """Starts a server, or a successor of one that was killed."""
+        self.driver = subprocess.Popen(  # pylint: disable=consider-using-with
+            self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(self.folder / "log").open("a"),
+            text=True,
+        )
+        started = json.loads(self.driver.stdout.readline())
+        check("server" in started, f"the server does not start: {started} {self.log()}")
+        self.server = started["server"]
+
+    def kill_server(self):
+        os.kill(self.server, signal.SIGKILL)
+        self.driver.kill()
+        self.driver.wait()
+        wait_for(lambda: not self.processes(), "the end of the instances", 5)
 
     def log(self):
         return (self.folder / "log").read_text()
@@ -157,7 +172,7 @@ class Sandbox:
         return found
 
     def first_id(self):
-        return 0x70000000 + 2 * 65536
+        return UID_BASE + 2 * 65536
 
     def stop(self):
         self.driver.stdin.close()
@@ -854,32 +869,30 @@ def test_sec_G6_kill_nine_leaves_nothing():
         for _ in range(5):
             server.create("/bin/inspector", "stubborn")
         equal(server.leases(), 5, "leases")
-        os.kill(server.server, signal.SIGKILL)
-        wait_for(lambda: not server.processes(), "the end of the instances", 5)
+        server.kill_server()
         old = server.groups_left()
         equal(len(old), POOL * len(server.groups), "the groups are still there")
-        server.driver.kill()
-        server.driver.wait()
         # A successor in the same place sweeps.
-        groups = [f"cgroup_v2={server.groups[0]}"]
-        if V1:
-            groups += [f"cgroup_v1_{k}={g}" for k, g in zip(("memory", "pids", "cpu"), server.groups[1:])]
-        with subprocess.Popen(
-            [PROGRAMS / "driver", BUILD / "libexec" / "ferrite-sandbox", f"state_dir={server.folder}/state", *groups,
-             f"ids_blocks={server.blocks}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        ) as successor:
-            check("server" in json.loads(successor.stdout.readline()), "the successor starts")
-            equal((set(server.groups_left()) & set(old), server.leases()), (set(), 0), "after the sweep")
-            successor.stdin.close()
+        server.launch()
+        equal((set(server.groups_left()) & set(old), server.leases()), (set(), 0), "after the sweep")
+        equal(server.run("/bin/inspector", "exit", 1)["exit_code"], 1, "afterwards")
+
+
+def test_sec_G6_kill_nine_at_any_moment():
+    with Sandbox() as server:
+        for step in range(30):
+            request = {"op": "create", "layers": [str(server.base_layer)], "args": ["/bin/inspector", "stubborn"]}
+            server.driver.stdin.write((json.dumps(request) + "\n") * 5)
+            server.driver.stdin.flush()
+            time.sleep(step * 0.0005)
+            server.kill_server()
+            server.launch()
+            equal(server.leases(), 0, "leases")
+        equal(server.run("/bin/inspector", "exit", 1)["exit_code"], 1, "afterwards")
 
 
 def test_two_servers_cannot_share_their_leases():
-    groups = [f"cgroup_v2={box().groups[0]}"]
-    if V1:
-        groups += [f"cgroup_v1_{k}={g}" for k, g in zip(("memory", "pids", "cpu"), box().groups[1:])]
-    done = subprocess.run(
-        [PROGRAMS / "driver", BUILD / "libexec" / "ferrite-sandbox", f"state_dir={box().folder}/state", *groups,
-         f"ids_blocks={box().blocks}"], input="", capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(box().command(), input="", capture_output=True, text=True, timeout=60, check=False)
     check("error" in done.stdout and "another ferrite-sandbox" in done.stderr, f"{done}")
 
 
