@@ -63,8 +63,6 @@ static void pack_computed(struct packer *p, const struct server_slot *server)
 	pack(p, "state_dir=%s", server->state_dir);
 	pack(p, "run_dir=%s", server->run_dir);
 	pack(p, "store_base=%u", s->place.uid_base + PROCESS_IDS_PER_BLOCK);
-	if (server->row->peer == PEER_API)
-		pack(p, "api_dir=%s", server->state_dir);
 	if (server->row->peer != PEER_SANDBOX)
 		return;
 	pack(p, "ids_first_block=%u", s->ids_first_block);

@@ -35,6 +35,7 @@ static struct {
 } arguments;
 
 static struct supervisor supervisor;
+static bool own_socket; /* api.sock is ours, not the service manager's */
 
 static void print_help(void)
 {
@@ -392,6 +393,7 @@ static int open_sockets(struct err *err)
 	}
 	(void)snprintf(path, sizeof(path), "%s/api.sock", run_dir);
 	r = has_unix ? 0 : listen_open_unix(set, path, socket_group(), err);
+	own_socket = !has_unix && r == 0;
 	for (unsigned i = 0; r == 0 && i < set->n_sockets; i++)
 		log_info("listening", LOG_STR("on", set->sockets[i].text));
 	return r;
@@ -445,7 +447,8 @@ static void clean_up(void)
 			(void)rmdir(path);
 	}
 	(void)snprintf(path, sizeof(path), "%s/api.sock", run_dir);
-	(void)unlink(path);
+	if (own_socket)
+		(void)unlink(path);
 	folders_unlock(run_dir);
 }
 

@@ -38,3 +38,12 @@ $(eval $(call program,sbin/ferrited,supervisor/main.c,ferrited common,-lcap))
 # Stands in for the servers where ferrited itself is tested.
 $(eval $(call program,tests/fake_server,tests/unit/supervisor/fake_server.c,common))
 TEST_PROGRAMS += $(BUILD)/tests/fake_server
+
+$(eval $(call unit_test,test_ipc,tests/unit/supervisor/test_ipc.c,common))
+$(eval $(call unit_test,test_loop,tests/unit/supervisor/test_loop.c,common))
+$(eval $(call unit_test,test_log,tests/unit/supervisor/test_log.c,common))
+$(eval $(call unit_test,test_settings,tests/unit/supervisor/test_settings.c,ferrited common,-lcap))
+
+$(eval $(call fuzz_target,fuzz_ipc,tests/fuzz/fuzz_ipc.c,common))
+$(eval $(call fuzz_target,fuzz_config,tests/fuzz/fuzz_config.c,ferrited common,-lcap))
+$(eval $(call fuzz_target,fuzz_policy,tests/fuzz/fuzz_policy.c,policy common,-lseccomp))

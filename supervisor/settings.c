@@ -41,7 +41,7 @@ static const struct row rows[SETTING_MAX] = {
 		{"socket_group", TEXT, .value = "ferrite",
 		 .doc = "group of /etc/group that may use api.sock; without such a group only root may"},
 	[SETTING_UID_BASE] =
-		{"uid_base", NUMBER, .receivers = TO(PEER_SANDBOX) | TO(PEER_ROOTFS), .min = 65536, .max = 4000000000u,
+		{"uid_base", NUMBER, .receivers = TO(PEER_SANDBOX), .min = 65536, .max = 4000000000u,
 		 .value = "1879048192",
 		 .doc = "first of the user ids that belong to ferrite: 65536 for the servers, 65536 for the "
 			"image store, then one block of 65536 per container; a multiple of 65536"},

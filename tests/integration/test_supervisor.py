@@ -437,7 +437,7 @@ def test_sighup_reads_the_file_again():
             s.process.send_signal(signal.SIGHUP)
             s.line("^ferrite-api: reload max_waiting=8$")
             s.line("^ferrite-rootfs: reload max_entries=17$")
-            s.line(f"^ferrite-rootfs: reload uid_base={FIRST_ID}$")
+            s.line(f"^ferrite-sandbox: reload uid_base={FIRST_ID}$")
             s.line('"this setting changes with the next start of ferrited" key=uid_base')
             check(s.line("configuration read again"), "it says so")
             at = s.mark()
