@@ -2,7 +2,7 @@
 
 #include "rootfs/document.h"
 #include "rootfs/reference.h"
-#include "rootfs/yaml_tree.h"
+#include "rootfs/source_tree.h"
 #include "supervisor/str.h"
 #include "supervisor/util.h"
 
@@ -29,18 +29,18 @@ struct reading {
 
 struct key {
 	const char *name;
-	int (*read)(const struct reading *r, const struct yaml_node *node);
+	int (*read)(const struct reading *r, const struct source_node *node);
 };
 
-static int bad(const struct reading *r, const struct yaml_node *node, const char *expected)
+static int bad(const struct reading *r, const struct source_node *node, const char *expected)
 {
 	char shown[80] = "";
 
-	if (node->kind == YAML_SCALAR)
+	if (node->kind == SOURCE_SCALAR)
 		(void)str_escape(shown, sizeof(shown), node->text, strlen(node->text));
 	return err_set(r->err, EINVAL, "%s:%u: %s: %s is expected%s%s%s", r->file->file_name, node->line, r->place,
-		       expected, node->kind == YAML_SCALAR ? ", not \"" : "", shown,
-		       node->kind == YAML_SCALAR ? "\"" : "");
+		       expected, node->kind == SOURCE_SCALAR ? ", not \"" : "", shown,
+		       node->kind == SOURCE_SCALAR ? "\"" : "");
 }
 
 static int no_memory(const struct reading *r)
@@ -48,7 +48,7 @@ static int no_memory(const struct reading *r)
 	return err_sys(r->err, ENOMEM, "read %s", r->file->file_name);
 }
 
-static int unknown_key(const struct reading *r, const struct yaml_node *node, const char *const *known)
+static int unknown_key(const struct reading *r, const struct source_node *node, const char *const *known)
 {
 	const char *nearest = str_nearest(node->key, known);
 	char shown[80];
@@ -59,17 +59,17 @@ static int unknown_key(const struct reading *r, const struct yaml_node *node, co
 }
 
 /* Reads the members of a map with a table of keys. */
-static int read_keys(const struct reading *r, const struct yaml_node *map, const struct key *keys, size_t n_keys)
+static int read_keys(const struct reading *r, const struct source_node *map, const struct key *keys, size_t n_keys)
 {
 	const char *known[48];
 
-	if (map->kind != YAML_MAP)
+	if (map->kind != SOURCE_MAP)
 		return bad(r, map, "a list of keys and values");
 	for (size_t i = 0; i < n_keys; i++)
 		known[i] = keys[i].name;
 	known[n_keys] = NULL;
 	for (size_t i = 0; i < map->n_children; i++) {
-		const struct yaml_node *node = &map->children[i];
+		const struct source_node *node = &map->children[i];
 		char place[256];
 		struct reading inner = {r->file, place, r->err};
 		size_t k = 0;
@@ -81,7 +81,7 @@ static int read_keys(const struct reading *r, const struct yaml_node *map, const
 			return unknown_key(r, node, known);
 		(void)snprintf(place, sizeof(place), "%.200s%s%s", r->place, *r->place ? "." : "", node->key);
 		/* A key without a value is as good as none. */
-		result = yaml_is_null(node) ? 0 : keys[k].read(&inner, node);
+		result = source_is_null(node) ? 0 : keys[k].read(&inner, node);
 		if (result < 0)
 			return result;
 	}
@@ -90,11 +90,11 @@ static int read_keys(const struct reading *r, const struct yaml_node *map, const
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
-static int take_text(const struct reading *r, const struct yaml_node *node, char **ret)
+static int take_text(const struct reading *r, const struct source_node *node, char **ret)
 {
 	char *copy;
 
-	if (node->kind != YAML_SCALAR)
+	if (node->kind != SOURCE_SCALAR)
 		return bad(r, node, "a text");
 	copy = strdup(node->text);
 	if (!copy)
@@ -104,26 +104,27 @@ static int take_text(const struct reading *r, const struct yaml_node *node, char
 	return 0;
 }
 
-static int take_number(const struct reading *r, const struct yaml_node *node, uint64_t min, uint64_t max, uint64_t *ret)
+static int take_number(const struct reading *r, const struct source_node *node, uint64_t min, uint64_t max,
+		       uint64_t *ret)
 {
 	uint64_t value;
 	char expected[80];
 
 	(void)snprintf(expected, sizeof(expected), "a number from %llu to %llu", (unsigned long long)min,
 		       (unsigned long long)max);
-	if (node->kind != YAML_SCALAR || !str_u64(node->text, &value) || value < min || value > max)
+	if (node->kind != SOURCE_SCALAR || !str_u64(node->text, &value) || value < min || value > max)
 		return bad(r, node, expected);
 	*ret = value;
 	return 0;
 }
 
-static int take_choice(const struct reading *r, const struct yaml_node *node, const char *const *names, unsigned *ret)
+static int take_choice(const struct reading *r, const struct source_node *node, const char *const *names, unsigned *ret)
 {
 	char expected[128] = "";
 	size_t used = 0;
 
 	for (unsigned i = 0; names[i]; i++) {
-		if (node->kind == YAML_SCALAR && strcmp(node->text, names[i]) == 0) {
+		if (node->kind == SOURCE_SCALAR && strcmp(node->text, names[i]) == 0) {
 			*ret = i;
 			return 0;
 		}
@@ -165,9 +166,9 @@ static bool parse_seconds(const char *text, uint32_t *ret)
 	return true;
 }
 
-static int take_seconds(const struct reading *r, const struct yaml_node *node, uint32_t *ret, bool *ret_given)
+static int take_seconds(const struct reading *r, const struct source_node *node, uint32_t *ret, bool *ret_given)
 {
-	if (node->kind != YAML_SCALAR || !*node->text || !parse_seconds(node->text, ret))
+	if (node->kind != SOURCE_SCALAR || !*node->text || !parse_seconds(node->text, ret))
 		return bad(r, node, "a time in whole seconds such as 30 or 1m30s");
 	*ret_given = true;
 	return 0;
@@ -181,7 +182,7 @@ static void strings_free(struct function_strings *strings)
 	*strings = (struct function_strings){0};
 }
 
-static int strings_room(const struct reading *r, const struct yaml_node *node, struct function_strings *ret)
+static int strings_room(const struct reading *r, const struct source_node *node, struct function_strings *ret)
 {
 	if (node->n_children > FUNCTION_LIST_MAX)
 		return bad(r, node, "a shorter list (at most 1024 entries)");
@@ -190,11 +191,11 @@ static int strings_room(const struct reading *r, const struct yaml_node *node, s
 	return ret->items ? 0 : no_memory(r);
 }
 
-static int take_strings(const struct reading *r, const struct yaml_node *node, struct function_strings *ret)
+static int take_strings(const struct reading *r, const struct source_node *node, struct function_strings *ret)
 {
 	int result;
 
-	if (node->kind != YAML_LIST)
+	if (node->kind != SOURCE_LIST)
 		return bad(r, node, "a list of texts");
 	result = strings_room(r, node, ret);
 	for (size_t i = 0; result == 0 && i < node->n_children; i++) {
@@ -205,14 +206,14 @@ static int take_strings(const struct reading *r, const struct yaml_node *node, s
 }
 
 /* A list, or one text that is split at blanks, as IronFunctions' files have it. */
-static int take_command(const struct reading *r, const struct yaml_node *node, struct function_strings *ret)
+static int take_command(const struct reading *r, const struct source_node *node, struct function_strings *ret)
 {
 	_cleanup_free_ char *copy = NULL;
 	char *rest, *word;
 
-	if (node->kind == YAML_LIST)
+	if (node->kind == SOURCE_LIST)
 		return take_strings(r, node, ret);
-	if (node->kind != YAML_SCALAR)
+	if (node->kind != SOURCE_SCALAR)
 		return bad(r, node, "a command (a list of texts, or one text)");
 	if (strpbrk(node->text, "\"'\\"))
 		return bad(r, node, "a list of texts where quotes are needed");
@@ -245,9 +246,9 @@ static void pairs_free(struct function_pairs *pairs)
 	*pairs = (struct function_pairs){0};
 }
 
-static int take_pairs(const struct reading *r, const struct yaml_node *node, struct function_pairs *ret)
+static int take_pairs(const struct reading *r, const struct source_node *node, struct function_pairs *ret)
 {
-	if (node->kind != YAML_MAP)
+	if (node->kind != SOURCE_MAP)
 		return bad(r, node, "names with a text each");
 	if (node->n_children > FUNCTION_LIST_MAX)
 		return bad(r, node, "fewer names (at most 1024)");
@@ -256,14 +257,14 @@ static int take_pairs(const struct reading *r, const struct yaml_node *node, str
 	if (!ret->items)
 		return no_memory(r);
 	for (size_t i = 0; i < node->n_children; i++) {
-		const struct yaml_node *child = &node->children[i];
+		const struct source_node *child = &node->children[i];
 		struct function_pair *pair = &ret->items[ret->count++];
 
 		pair->key = strdup(child->key);
-		pair->value = strdup(child->kind == YAML_SCALAR && !yaml_is_null(child) ? child->text : "");
+		pair->value = strdup(child->kind == SOURCE_SCALAR && !source_is_null(child) ? child->text : "");
 		if (!pair->key || !pair->value)
 			return no_memory(r);
-		if (child->kind != YAML_SCALAR)
+		if (child->kind != SOURCE_SCALAR)
 			return bad(r, child, "one text per name");
 	}
 	return 0;
@@ -271,7 +272,7 @@ static int take_pairs(const struct reading *r, const struct yaml_node *node, str
 
 /* --- IronFunctions' keys ------------------------------------------------------------------------------------------ */
 
-static int read_name(const struct reading *r, const struct yaml_node *node)
+static int read_name(const struct reading *r, const struct source_node *node)
 {
 	struct reference reference;
 	int result = take_text(r, node, &r->file->name);
@@ -283,22 +284,22 @@ static int read_name(const struct reading *r, const struct yaml_node *node)
 	return result;
 }
 
-static int read_version(const struct reading *r, const struct yaml_node *node)
+static int read_version(const struct reading *r, const struct source_node *node)
 {
 	struct reference reference;
 	char text[REFERENCE_TEXT_MAX];
 
-	if (node->kind != YAML_SCALAR || snprintf(text, sizeof(text), "x:%s", node->text) >= (int)sizeof(text) ||
+	if (node->kind != SOURCE_SCALAR || snprintf(text, sizeof(text), "x:%s", node->text) >= (int)sizeof(text) ||
 	    strpbrk(node->text, ":/@") || reference_parse(text, &reference, NULL) < 0)
 		return bad(r, node, "a version such as 1.0.0, which becomes the tag of the image,");
 	return take_text(r, node, &r->file->version);
 }
 
-static int read_path(const struct reading *r, const struct yaml_node *node)
+static int read_path(const struct reading *r, const struct source_node *node)
 {
 	char *path = NULL;
 
-	if (node->kind != YAML_SCALAR || !*node->text || strpbrk(node->text, " \t\r\n?#"))
+	if (node->kind != SOURCE_SCALAR || !*node->text || strpbrk(node->text, " \t\r\n?#"))
 		return bad(r, node, "a path such as /hello");
 	if (asprintf(&path, "%s%s", *node->text == '/' ? "" : "/", node->text) < 0)
 		return no_memory(r);
@@ -307,7 +308,7 @@ static int read_path(const struct reading *r, const struct yaml_node *node)
 	return 0;
 }
 
-static int read_type(const struct reading *r, const struct yaml_node *node)
+static int read_type(const struct reading *r, const struct source_node *node)
 {
 	static const char *const names[] = {"sync", "async", NULL};
 	unsigned unused;
@@ -316,7 +317,7 @@ static int read_type(const struct reading *r, const struct yaml_node *node)
 	return result < 0 ? result : take_text(r, node, &r->file->type);
 }
 
-static int read_format(const struct reading *r, const struct yaml_node *node)
+static int read_format(const struct reading *r, const struct source_node *node)
 {
 	static const char *const names[] = {"default", "http", NULL};
 	unsigned unused;
@@ -325,11 +326,11 @@ static int read_format(const struct reading *r, const struct yaml_node *node)
 	return result < 0 ? result : take_text(r, node, &r->file->format);
 }
 
-static int read_memory(const struct reading *r, const struct yaml_node *node)
+static int read_memory(const struct reading *r, const struct source_node *node)
 {
 	uint64_t bytes;
 
-	if (node->kind != YAML_SCALAR || str_size(node->text, MIB, &bytes) < 0 || bytes == 0 || bytes % MIB != 0 ||
+	if (node->kind != SOURCE_SCALAR || str_size(node->text, MIB, &bytes) < 0 || bytes == 0 || bytes % MIB != 0 ||
 	    bytes / MIB > MEMORY_MIB_MAX)
 		return bad(r, node, "host memory in whole MiB such as 128 or 1GiB");
 	r->file->memory_mib = bytes / MIB;
@@ -337,17 +338,17 @@ static int read_memory(const struct reading *r, const struct yaml_node *node)
 	return 0;
 }
 
-static int read_timeout(const struct reading *r, const struct yaml_node *node)
+static int read_timeout(const struct reading *r, const struct source_node *node)
 {
 	return take_seconds(r, node, &r->file->timeout_s, &r->file->has_timeout);
 }
 
-static int read_idle_timeout(const struct reading *r, const struct yaml_node *node)
+static int read_idle_timeout(const struct reading *r, const struct source_node *node)
 {
 	return take_seconds(r, node, &r->file->idle_timeout_s, &r->file->has_idle_timeout);
 }
 
-static int read_max_concurrency(const struct reading *r, const struct yaml_node *node)
+static int read_max_concurrency(const struct reading *r, const struct source_node *node)
 {
 	uint64_t value;
 	int result = take_number(r, node, 1, INT32_MAX, &value);
@@ -359,22 +360,22 @@ static int read_max_concurrency(const struct reading *r, const struct yaml_node 
 	return result;
 }
 
-static int read_jwt_key(const struct reading *r, const struct yaml_node *node)
+static int read_jwt_key(const struct reading *r, const struct source_node *node)
 {
 	return take_text(r, node, &r->file->jwt_key);
 }
 
-static int read_config(const struct reading *r, const struct yaml_node *node)
+static int read_config(const struct reading *r, const struct source_node *node)
 {
 	return take_pairs(r, node, &r->file->config);
 }
 
-static int read_headers(const struct reading *r, const struct yaml_node *node)
+static int read_headers(const struct reading *r, const struct source_node *node)
 {
 	return take_pairs(r, node, &r->file->headers);
 }
 
-static int read_build(const struct reading *r, const struct yaml_node *node)
+static int read_build(const struct reading *r, const struct source_node *node)
 {
 	return take_strings(r, node, &r->file->build);
 }
@@ -385,32 +386,32 @@ static struct function_test *last_test(const struct reading *r)
 	return &r->file->tests[r->file->n_tests - 1];
 }
 
-static int read_test_name(const struct reading *r, const struct yaml_node *node)
+static int read_test_name(const struct reading *r, const struct source_node *node)
 {
 	return take_text(r, node, &last_test(r)->name);
 }
 
-static int read_test_in(const struct reading *r, const struct yaml_node *node)
+static int read_test_in(const struct reading *r, const struct source_node *node)
 {
 	return take_text(r, node, &last_test(r)->in);
 }
 
-static int read_test_out(const struct reading *r, const struct yaml_node *node)
+static int read_test_out(const struct reading *r, const struct source_node *node)
 {
 	return take_text(r, node, &last_test(r)->out);
 }
 
-static int read_test_err(const struct reading *r, const struct yaml_node *node)
+static int read_test_err(const struct reading *r, const struct source_node *node)
 {
 	return take_text(r, node, &last_test(r)->err);
 }
 
-static int read_test_env(const struct reading *r, const struct yaml_node *node)
+static int read_test_env(const struct reading *r, const struct source_node *node)
 {
 	return take_pairs(r, node, &last_test(r)->env);
 }
 
-static int read_tests(const struct reading *r, const struct yaml_node *node)
+static int read_tests(const struct reading *r, const struct source_node *node)
 {
 	static const struct key keys[] = {{"name", read_test_name},
 					  {"in", read_test_in},
@@ -419,7 +420,7 @@ static int read_tests(const struct reading *r, const struct yaml_node *node)
 					  {"env", read_test_env}};
 	int result = 0;
 
-	if (node->kind != YAML_LIST || node->n_children > FUNCTION_LIST_MAX)
+	if (node->kind != SOURCE_LIST || node->n_children > FUNCTION_LIST_MAX)
 		return bad(r, node, "a list of tests (at most 1024)");
 	r->file->tests = calloc(node->n_children + 1, sizeof(*r->file->tests));
 	if (!r->file->tests)
@@ -437,7 +438,7 @@ static int read_tests(const struct reading *r, const struct yaml_node *node)
 
 /* --- ferrite's keys ----------------------------------------------------------------------------------------------- */
 
-static int read_runtime(const struct reading *r, const struct yaml_node *node)
+static int read_runtime(const struct reading *r, const struct source_node *node)
 {
 	unsigned value;
 	int result = take_choice(r, node, function_runtime_names, &value);
@@ -447,7 +448,7 @@ static int read_runtime(const struct reading *r, const struct yaml_node *node)
 	return result;
 }
 
-static int read_base(const struct reading *r, const struct yaml_node *node)
+static int read_base(const struct reading *r, const struct source_node *node)
 {
 	struct reference reference;
 	int result = take_text(r, node, &r->file->base);
@@ -460,54 +461,54 @@ static int read_base(const struct reading *r, const struct yaml_node *node)
 	return result;
 }
 
-static int read_entrypoint(const struct reading *r, const struct yaml_node *node)
+static int read_entrypoint(const struct reading *r, const struct source_node *node)
 {
 	return take_command(r, node, &r->file->entrypoint);
 }
 
-static int read_cmd(const struct reading *r, const struct yaml_node *node)
+static int read_cmd(const struct reading *r, const struct source_node *node)
 {
 	return take_command(r, node, &r->file->cmd);
 }
 
 /* A list of NAME=VALUE, or a map. */
-static int read_env(const struct reading *r, const struct yaml_node *node)
+static int read_env(const struct reading *r, const struct source_node *node)
 {
 	struct function_strings *env = &r->file->env;
 	int result = 0;
 
-	if (node->kind == YAML_SCALAR)
+	if (node->kind == SOURCE_SCALAR)
 		return bad(r, node, "a list of NAME=VALUE, or names with a text each");
-	if (node->kind == YAML_LIST)
+	if (node->kind == SOURCE_LIST)
 		result = take_strings(r, node, env);
 	else
 		result = strings_room(r, node, env);
 	for (size_t i = 0; result == 0 && i < node->n_children; i++) {
-		const struct yaml_node *child = &node->children[i];
+		const struct source_node *child = &node->children[i];
 
-		if (child->kind != YAML_SCALAR)
+		if (child->kind != SOURCE_SCALAR)
 			return bad(r, child, "a text");
-		if (node->kind == YAML_LIST && (*child->text == '=' || !strchr(child->text, '=')))
+		if (node->kind == SOURCE_LIST && (*child->text == '=' || !strchr(child->text, '=')))
 			return bad(r, child, "NAME=VALUE");
-		if (node->kind == YAML_LIST)
+		if (node->kind == SOURCE_LIST)
 			continue;
 		if (!*child->key || strchr(child->key, '='))
 			return bad(r, child, "a name without =");
-		if (asprintf(&env->items[i], "%s=%s", child->key, yaml_is_null(child) ? "" : child->text) < 0)
+		if (asprintf(&env->items[i], "%s=%s", child->key, source_is_null(child) ? "" : child->text) < 0)
 			return no_memory(r);
 		env->count++;
 	}
 	return result;
 }
 
-static int read_workdir(const struct reading *r, const struct yaml_node *node)
+static int read_workdir(const struct reading *r, const struct source_node *node)
 {
-	if (node->kind != YAML_SCALAR || *node->text != '/')
+	if (node->kind != SOURCE_SCALAR || *node->text != '/')
 		return bad(r, node, "an absolute path");
 	return take_text(r, node, &r->file->workdir);
 }
 
-static int read_user(const struct reading *r, const struct yaml_node *node)
+static int read_user(const struct reading *r, const struct source_node *node)
 {
 	return take_text(r, node, &r->file->user);
 }
@@ -517,27 +518,27 @@ static struct function_copy *last_copy(const struct reading *r)
 	return &r->file->files[r->file->n_files - 1];
 }
 
-static int read_from(const struct reading *r, const struct yaml_node *node)
+static int read_from(const struct reading *r, const struct source_node *node)
 {
-	if (node->kind != YAML_SCALAR || !*node->text || *node->text == '/')
+	if (node->kind != SOURCE_SCALAR || !*node->text || *node->text == '/')
 		return bad(r, node, "a path below the bundle's folder");
 	return take_text(r, node, &last_copy(r)->from);
 }
 
-static int read_to(const struct reading *r, const struct yaml_node *node)
+static int read_to(const struct reading *r, const struct source_node *node)
 {
-	if (node->kind != YAML_SCALAR || *node->text != '/')
+	if (node->kind != SOURCE_SCALAR || *node->text != '/')
 		return bad(r, node, "an absolute path");
 	return take_text(r, node, &last_copy(r)->to);
 }
 
-static int read_mode(const struct reading *r, const struct yaml_node *node)
+static int read_mode(const struct reading *r, const struct source_node *node)
 {
 	char *end;
 	unsigned long mode;
 
 	/* Octal with or without the leading 0, as chmod takes it; never as a decimal number. */
-	if (node->kind != YAML_SCALAR || strspn(node->text, "01234567o") != strlen(node->text) || !*node->text)
+	if (node->kind != SOURCE_SCALAR || strspn(node->text, "01234567o") != strlen(node->text) || !*node->text)
 		return bad(r, node, "permissions such as 0755");
 	mode = strtoul(node->text + (strncmp(node->text, "0o", 2) == 0 ? 2 : 0), &end, 8);
 	if (*end || mode == 0 || mode > 07777)
@@ -546,32 +547,32 @@ static int read_mode(const struct reading *r, const struct yaml_node *node)
 	return 0;
 }
 
-static int read_files(const struct reading *r, const struct yaml_node *node)
+static int read_files(const struct reading *r, const struct source_node *node)
 {
 	static const struct key keys[] = {{"from", read_from}, {"to", read_to}, {"mode", read_mode}};
 	int result = 0;
 
-	if (node->kind != YAML_LIST || node->n_children > FUNCTION_LIST_MAX)
+	if (node->kind != SOURCE_LIST || node->n_children > FUNCTION_LIST_MAX)
 		return bad(r, node, "a list of files (at most 1024)");
 	r->file->files = calloc(node->n_children + 1, sizeof(*r->file->files));
 	if (!r->file->files)
 		return no_memory(r);
 	for (size_t i = 0; result == 0 && i < node->n_children; i++) {
-		const struct yaml_node *child = &node->children[i];
+		const struct source_node *child = &node->children[i];
 		char place[32];
 		struct reading inner = {r->file, place, r->err};
 
 		(void)snprintf(place, sizeof(place), "files[%zu]", i);
 		r->file->files[r->file->n_files++].line = child->line;
-		result = child->kind == YAML_SCALAR ? read_from(&inner, child)
-						    : read_keys(&inner, child, keys, ARRAY_LEN(keys));
+		result = child->kind == SOURCE_SCALAR ? read_from(&inner, child)
+						      : read_keys(&inner, child, keys, ARRAY_LEN(keys));
 		if (result == 0 && !last_copy(&inner)->from)
 			result = bad(&inner, child, "the key from");
 	}
 	return result;
 }
 
-static int read_gpu_count(const struct reading *r, const struct yaml_node *node)
+static int read_gpu_count(const struct reading *r, const struct source_node *node)
 {
 	uint64_t value;
 	int result = take_number(r, node, 0, GPU_COUNT_MAX, &value);
@@ -581,26 +582,26 @@ static int read_gpu_count(const struct reading *r, const struct yaml_node *node)
 	return result;
 }
 
-static int read_gpu_memory(const struct reading *r, const struct yaml_node *node)
+static int read_gpu_memory(const struct reading *r, const struct source_node *node)
 {
-	if (node->kind != YAML_SCALAR || str_size(node->text, 1, &r->file->gpu.memory_bytes) < 0 ||
+	if (node->kind != SOURCE_SCALAR || str_size(node->text, 1, &r->file->gpu.memory_bytes) < 0 ||
 	    r->file->gpu.memory_bytes == 0 || r->file->gpu.memory_bytes > INT64_MAX)
 		return bad(r, node, "device memory such as 512MiB (a plain number is bytes)");
 	return 0;
 }
 
-static int read_gpu_capabilities(const struct reading *r, const struct yaml_node *node)
+static int read_gpu_capabilities(const struct reading *r, const struct source_node *node)
 {
 	static const char *const known[] = {"compute", "utility",  "graphics", "video", "display",
 					    "ngx",     "compat32", "all",      NULL};
-	_cleanup_free_ char *copy = node->kind == YAML_SCALAR ? strdup(node->text) : NULL;
+	_cleanup_free_ char *copy = node->kind == SOURCE_SCALAR ? strdup(node->text) : NULL;
 	char *rest = copy, *word;
 	unsigned unused;
 
 	if (!copy || !*copy || strlen(copy) > CAPABILITIES_MAX)
 		return bad(r, node, "a list such as compute,utility");
 	while ((word = strsep(&rest, ","))) {
-		struct yaml_node one = {.kind = YAML_SCALAR, .line = node->line, .text = word};
+		struct source_node one = {.kind = SOURCE_SCALAR, .line = node->line, .text = word};
 		int result = take_choice(r, &one, known, &unused);
 
 		if (result < 0)
@@ -609,7 +610,7 @@ static int read_gpu_capabilities(const struct reading *r, const struct yaml_node
 	return take_text(r, node, &r->file->gpu.capabilities);
 }
 
-static int read_gpu_pressure(const struct reading *r, const struct yaml_node *node)
+static int read_gpu_pressure(const struct reading *r, const struct source_node *node)
 {
 	unsigned value;
 	int result = take_choice(r, node, function_pressure_names, &value);
@@ -619,7 +620,7 @@ static int read_gpu_pressure(const struct reading *r, const struct yaml_node *no
 	return result;
 }
 
-static int read_gpu_isolation(const struct reading *r, const struct yaml_node *node)
+static int read_gpu_isolation(const struct reading *r, const struct source_node *node)
 {
 	unsigned value;
 	int result = take_choice(r, node, function_isolation_names, &value);
@@ -629,7 +630,7 @@ static int read_gpu_isolation(const struct reading *r, const struct yaml_node *n
 	return result;
 }
 
-static int read_gpu_sm_percent(const struct reading *r, const struct yaml_node *node)
+static int read_gpu_sm_percent(const struct reading *r, const struct source_node *node)
 {
 	uint64_t value;
 	int result = take_number(r, node, 1, 100, &value);
@@ -639,7 +640,7 @@ static int read_gpu_sm_percent(const struct reading *r, const struct yaml_node *
 	return result;
 }
 
-static int read_gpu_warm(const struct reading *r, const struct yaml_node *node)
+static int read_gpu_warm(const struct reading *r, const struct source_node *node)
 {
 	uint64_t value;
 	int result = take_number(r, node, 0, 1024, &value);
@@ -649,7 +650,7 @@ static int read_gpu_warm(const struct reading *r, const struct yaml_node *node)
 	return result;
 }
 
-static int read_gpu(const struct reading *r, const struct yaml_node *node)
+static int read_gpu(const struct reading *r, const struct source_node *node)
 {
 	static const struct key keys[] = {
 		{"count", read_gpu_count},
@@ -665,7 +666,7 @@ static int read_gpu(const struct reading *r, const struct yaml_node *node)
 	return read_keys(r, node, keys, ARRAY_LEN(keys));
 }
 
-static int read_network(const struct reading *r, const struct yaml_node *node)
+static int read_network(const struct reading *r, const struct source_node *node)
 {
 	unsigned value;
 	int result = take_choice(r, node, function_network_names, &value);
@@ -677,9 +678,9 @@ static int read_network(const struct reading *r, const struct yaml_node *node)
 	return result;
 }
 
-static int read_cuda(const struct reading *r, const struct yaml_node *node)
+static int read_cuda(const struct reading *r, const struct source_node *node)
 {
-	r->file->cuda_section = yaml_json(node);
+	r->file->cuda_section = source_json(node);
 	return r->file->cuda_section ? 0 : no_memory(r);
 }
 
@@ -724,17 +725,17 @@ static int check_whole(const struct reading *r)
 		return err_set(r->err, EINVAL, "%s: runtime cuda needs the key cuda", f->file_name);
 	if (!cuda && f->cuda_section)
 		return err_set(r->err, EINVAL, "%s:%u: the key cuda needs runtime: cuda", f->file_name,
-			       yaml_line(f->lines, "cuda"));
+			       source_line(f->lines, "cuda"));
 	if (cuda && odd)
 		return err_set(r->err, EINVAL, "%s:%u: %s has no meaning with runtime cuda, which runs cudaexec",
-			       f->file_name, yaml_line(f->lines, odd), odd);
-	if (cuda && !yaml_member(yaml_member(f->lines, "gpu"), "count"))
+			       f->file_name, source_line(f->lines, odd), odd);
+	if (cuda && !source_member(source_member(f->lines, "gpu"), "count"))
 		f->gpu.count = 1;
 	if (cuda && f->gpu.count == 0)
 		return err_set(r->err, EINVAL, "%s:%u: gpu.count: runtime cuda needs at least 1", f->file_name,
-			       yaml_line(f->lines, "gpu.count"));
+			       source_line(f->lines, "gpu.count"));
 	/* `gpu:` with anything in it means that one is wanted. */
-	if (!cuda && f->has_gpu && !yaml_member(yaml_member(f->lines, "gpu"), "count"))
+	if (!cuda && f->has_gpu && !source_member(source_member(f->lines, "gpu"), "count"))
 		f->gpu.count = 1;
 	if (!f->has_network)
 		f->network = cuda ? FUNCTION_NETWORK_NONE : FUNCTION_NETWORK_BRIDGE;
@@ -783,7 +784,7 @@ int function_file_parse(const char *file_name, const char *text, size_t length, 
 	if (is_json_name(file_name))
 		result = check_json(file_name, text, length, r.err);
 	if (result == 0)
-		result = yaml_parse(file_name, text, length, &f->lines, r.err);
+		result = source_parse(file_name, text, length, &f->lines, r.err);
 	if (result == 0)
 		result = read_keys(&r, f->lines, keys, ARRAY_LEN(keys));
 	if (result == 0)
@@ -825,7 +826,7 @@ int function_file_locate(const struct function_file *file, struct err *err)
 
 	if (!err)
 		return -EINVAL;
-	line = yaml_line(file->lines, manifest_error_place(err, place, sizeof(place)));
+	line = source_line(file->lines, manifest_error_place(err, place, sizeof(place)));
 	if (line > 0)
 		err_wrap(err, "%s:%u", file->file_name, line);
 	else
@@ -835,7 +836,7 @@ int function_file_locate(const struct function_file *file, struct err *err)
 
 unsigned function_file_line(const struct function_file *file, const char *place)
 {
-	return yaml_line(file->lines, place);
+	return source_line(file->lines, place);
 }
 
 struct function_file *function_file_free(struct function_file *file)
@@ -870,7 +871,7 @@ struct function_file *function_file_free(struct function_file *file)
 		free(texts[i]);
 	(void)manifest_free(file->cuda);
 	json_decref(file->cuda_section);
-	(void)yaml_free(file->lines);
+	(void)source_tree_free(file->lines);
 	free(file);
 	return NULL;
 }
