@@ -127,7 +127,7 @@ struct function_file {
 	json_t *cuda_section;	       /* the section itself */
 
 	/* Where each part of the file stands, for messages about it. */
-	struct yaml_node *lines;
+	struct source_node *lines;
 };
 
 /*
