@@ -37,6 +37,9 @@ $(eval $(call unit_test,test_cudaexec,tests/unit/cudaexec/test_cudaexec.c tests/
 	cudaexec-codec common))
 $(BUILD)/tests/unit/test_cudaexec: | $(BUILD)/libexec/cudaexec $(BUILD)/lib/ferrite/software-device/libcuda.so.1 \
 	$(patsubst %,$(BUILD)/tests/unit/handlers/lib%.so,$(TEST_HANDLERS))
+$(eval $(call unit_test,test_examples,tests/unit/cudaexec/test_examples.c tests/unit/cudaexec/runner_help.c,bundle \
+	cudaexec-kernels cudaexec-manifest cudaexec-codec common,-ljansson -lyaml -lzstd -larchive -lcrypto))
+$(BUILD)/tests/unit/test_examples: | $(BUILD)/libexec/cudaexec $(BUILD)/lib/ferrite/software-device/libcuda.so.1 examples
 
 $(eval $(call fuzz_target,fuzz_manifest,tests/fuzz/fuzz_manifest.c,cudaexec-manifest common,-ljansson -lm))
 $(eval $(call fuzz_target,fuzz_tensor_request,tests/fuzz/fuzz_tensor_request.c,cudaexec-codec cudaexec-manifest common,-ljansson -lm))
