@@ -44,3 +44,4 @@ $(BUILD)/tests/unit/test_examples: | $(BUILD)/libexec/cudaexec $(BUILD)/lib/ferr
 $(eval $(call fuzz_target,fuzz_manifest,tests/fuzz/fuzz_manifest.c,cudaexec-manifest common,-ljansson -lm))
 $(eval $(call fuzz_target,fuzz_tensor_request,tests/fuzz/fuzz_tensor_request.c,cudaexec-codec cudaexec-manifest common,-ljansson -lm))
 $(eval $(call fuzz_target,fuzz_cubin,tests/fuzz/fuzz_cubin.c,cudaexec-kernels cudaexec-manifest common,-ljansson -lzstd -lm))
+$(eval $(call fuzz_target,fuzz_hot_http,tests/fuzz/fuzz_hot_http.c,cudaexec-runner cudaexec-codec common,-lhttp_parser))
