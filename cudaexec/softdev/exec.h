@@ -98,7 +98,7 @@ struct exec_block {
 	uint32_t index[3];
 	uint32_t warp_count;
 	uint32_t live_threads;
-	uint32_t turn; /* the warp that runs next */
+	uint32_t barriers_used; /* bits of the barriers at which threads have arrived */
 	uint8_t *shared;
 	uint32_t shared_size;
 	uint32_t local_stride;

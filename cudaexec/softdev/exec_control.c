@@ -319,18 +319,18 @@ static void open_barrier(struct exec_block *block, uint32_t number)
 		}
 	}
 	*barrier = (struct exec_barrier){.all = true};
+	block->barriers_used &= ~(1u << number);
 }
 
 /* Opens every barrier at which all threads that live, or as many as it wants, have arrived. */
 static void release_barriers(struct exec_block *block)
 {
-	for (uint32_t i = 0; i < EXEC_BARRIERS; i++) {
-		const struct exec_barrier *barrier = &block->barriers[i];
+	for (uint32_t bits = block->barriers_used; bits; bits &= bits - 1) {
+		const struct exec_barrier *barrier = &block->barriers[exec_first_lane(bits)];
+		uint32_t wanted = barrier->expected ? MIN(barrier->expected, block->live_threads) : block->live_threads;
 
-		if (barrier->arrived > 0 &&
-		    barrier->arrived >=
-			    (barrier->expected ? MIN(barrier->expected, block->live_threads) : block->live_threads))
-			open_barrier(block, i);
+		if (barrier->arrived >= wanted)
+			open_barrier(block, exec_first_lane(bits));
 	}
 }
 
@@ -350,6 +350,7 @@ static bool arrive(struct exec_warp *warp, const struct ptx_insn *insn, uint32_t
 	barrier = &warp->block->barriers[number];
 	barrier->arrived += (uint32_t)__builtin_popcount(mask);
 	barrier->expected = count;
+	warp->block->barriers_used |= 1u << number;
 	*ret_number = number;
 	return true;
 }
@@ -598,6 +599,7 @@ void exec_block_start(struct exec_block *block, uint64_t number)
 	block->index[2] = (uint32_t)(number / grid[0] / grid[1]);
 	for (unsigned i = 0; i < 3; i++)
 		fill(specials, SPECIAL_CTAID_X + i, block->index[i]);
+	block->barriers_used = 0;
 	block->live_threads = block->run->threads;
 	for (uint32_t i = 0; i < EXEC_BARRIERS; i++)
 		block->barriers[i] = (struct exec_barrier){.all = true};

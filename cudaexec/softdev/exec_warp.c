@@ -180,7 +180,7 @@ HANDLER(NOT_P)
 	return STEP_NEXT;
 }
 
-/* --- addresses, parameters, clocks -------------------------------------------------------------------------------- */
+/* --- addresses and clocks -------------------------------------------------------------------------------- */
 
 static void set_all(struct exec_warp *warp, uint32_t operand, uint32_t size, uint32_t mask, uint64_t value)
 {
@@ -195,36 +195,6 @@ static void set_all(struct exec_warp *warp, uint32_t operand, uint32_t size, uin
 		else
 			((uint16_t *)d)[lane] = (uint16_t)value;
 	}
-}
-
-HANDLER(MOV_LOCAL)
-{
-	set_all(warp, insn->dst, insn->sub, mask, (uint64_t)(int64_t)insn->imm + warp->frame->local_base);
-	return STEP_NEXT;
-}
-
-HANDLER(MOV_KPARAM)
-{
-	set_all(warp, insn->dst, 8, mask, (uint64_t)warp->block->run->params + (uint64_t)(int64_t)insn->imm);
-	return STEP_NEXT;
-}
-
-HANDLER(LD_KPARAM)
-{
-	static const uint32_t widths[] = {0, 2, 4, 8};
-	const uint32_t operands[] = {insn->dst, insn->b, insn->c, insn->aux};
-	const uint32_t size = insn->sub & 15, count = SUB_VECTOR(insn->sub), width = widths[insn->sub >> 8 & 3];
-	const uint8_t *from = warp->block->run->params + insn->imm;
-
-	for (uint32_t n = 0; n < count; n++) {
-		uint64_t value = 0;
-
-		memcpy(&value, from + n * size, size);
-		if (insn->sub & 1u << 12 && size < 8 && value >> (8 * size - 1) & 1)
-			value |= ~0ull << (8 * size);
-		set_all(warp, operands[n], width, mask, value);
-	}
-	return STEP_NEXT;
 }
 
 static uint64_t nanoseconds(void)

@@ -45,63 +45,133 @@ static inline bool lane_addresses(struct exec_warp *warp, const struct ptx_insn 
 	return true;
 }
 
-enum pattern { PATTERN_ANY, PATTERN_SAME, PATTERN_ROW };
+/* How the addresses of half a warp lie: all the same, or one access behind the other. */
+enum pattern { PATTERN_SAME, PATTERN_ROW };
 
-/* How the addresses of half a warp lie: all the same, or one element after the other. */
-static inline enum pattern find_pattern(const uint64_t *addresses, uint64_t size)
-{
-	uint64_t same = 0, row = 0;
+struct halves {
+	uint64_t first[2]; /* real addresses */
+	enum pattern pattern[2];
+};
 
-	LANES_INDEPENDENT
-	for (unsigned i = 0; i < PTX_WARP / 2; i++) {
-		same |= addresses[i] ^ addresses[0];
-		row |= addresses[i] ^ (addresses[0] + i * size);
+/* Finds the pattern of 16 address registers: a guess from the first two, then all must agree. */
+#define FIND_PATTERN(bits) \
+	static inline bool find_pattern_##bits(const uint##bits##_t *a, uint32_t size, enum pattern *ret_pattern) \
+	{ \
+		uint##bits##_t other = 0; \
+\
+		if (a[0] == a[1]) { \
+			LANES_INDEPENDENT \
+			for (unsigned i = 0; i < PTX_WARP / 2; i++) \
+				other |= a[i] ^ a[0]; \
+			*ret_pattern = PATTERN_SAME; \
+		} else if (a[1] - a[0] == size) { \
+			LANES_INDEPENDENT \
+			for (unsigned i = 0; i < PTX_WARP / 2; i++) \
+				other |= a[i] ^ (a[0] + i * size); \
+			*ret_pattern = PATTERN_ROW; \
+		} else { \
+			return false; \
+		} \
+		return other == 0; \
 	}
-	return row == 0 ? PATTERN_ROW : same == 0 ? PATTERN_SAME : PATTERN_ANY;
+FIND_PATTERN(32)
+FIND_PATTERN(64)
+
+/*
+ * The quick way for accesses of SIZE bytes by whole warps: both halves have a pattern, so that two checks are enough.
+ * False sends the caller the general way, which also finds out what is wrong.
+ */
+static inline bool find_halves(const struct exec_warp *warp, const struct ptx_insn *insn, uint32_t size,
+			       struct halves *ret_halves)
+{
+	const struct exec_block *block = warp->block;
+	const enum ptx_space space = SUB_SPACE(insn->sub);
+	const struct device_range *range = &block->ranges[warp->pc % EXEC_RANGES];
+	uint64_t low = 0, length = block->shared_size, move = (uint64_t)block->shared;
+
+	if (space == SPACE_GLOBAL) {
+		low = range->base;
+		length = range->size;
+		move = 0;
+	} else if (space != SPACE_SHARED) {
+		return false;
+	}
+	for (unsigned h = 0; h < 2; h++) {
+		uint64_t address, span;
+		bool found;
+
+		if (insn->sub & SUB_WIDE_ADDRESS) {
+			const uint64_t *a = LANES_OF(uint64_t, insn->a) + h * (PTX_WARP / 2);
+
+			found = find_pattern_64(a, size, &ret_halves->pattern[h]);
+			address = a[0];
+		} else {
+			const uint32_t *a = LANES_OF(uint32_t, insn->a) + h * (PTX_WARP / 2);
+
+			found = find_pattern_32(a, size, &ret_halves->pattern[h]);
+			address = a[0];
+		}
+		address += (uint64_t)(int64_t)insn->imm;
+		span = ret_halves->pattern[h] == PATTERN_ROW ? PTX_WARP / 2 * size : size;
+		if (!found || span > length || address - low > length - span || (address & (size - 1)))
+			return false;
+		ret_halves->first[h] = address + move;
+	}
+	return true;
 }
 
 #define FIELD(n) ((n) == 0 ? insn->dst : (n) == 1 ? insn->b : (n) == 2 ? insn->c : insn->aux)
 
 #define LOAD(name, memory, type) \
+	static void load_half_##name(const struct exec_warp *warp, const struct ptx_insn *insn, unsigned half, \
+				     const memory *from, enum pattern pattern) \
+	{ \
+		const uint32_t count = SUB_VECTOR(insn->sub); \
+\
+		for (uint32_t n = 0; n < count; n++) { \
+			type *d = LANES_OF(type, FIELD(n)) + half; \
+			const type value = (type)from[n]; \
+\
+			if (pattern == PATTERN_SAME) { \
+				LANES_INDEPENDENT \
+				for (unsigned i = 0; i < PTX_WARP / 2; i++) \
+					d[i] = value; \
+			} else if (count == 1) { \
+				LANES_INDEPENDENT \
+				for (unsigned i = 0; i < PTX_WARP / 2; i++) \
+					d[i] = (type)from[i]; \
+			} else { \
+				for (unsigned i = 0; i < PTX_WARP / 2; i++) \
+					d[i] = (type)from[i * count + n]; \
+			} \
+		} \
+	} \
 	HANDLER(name) \
 	{ \
 		const uint32_t count = SUB_VECTOR(insn->sub); \
 		_Alignas(64) uint64_t addresses[PTX_WARP]; \
+		struct halves halves; \
 \
-		if (!lane_addresses(warp, insn, mask, sizeof(memory) * count, addresses)) \
-			return STEP_FAULT; \
-		if (mask != warp->full) { \
-			for (uint32_t n = 0; n < count; n++) { \
-				type *d = LANES_OF(type, FIELD(n)); \
-\
-				for (uint32_t bits = mask; bits; bits &= bits - 1) { \
-					unsigned i = exec_first_lane(bits); \
-\
-					d[i] = (type)((const memory *)addresses[i])[n]; \
-				} \
-			} \
+		if (mask == warp->full && find_halves(warp, insn, sizeof(memory) * count, &halves)) { \
+			for (unsigned h = 0; h < 2; h++) \
+				load_half_##name(warp, insn, h *(PTX_WARP / 2), (const memory *)halves.first[h], \
+						 halves.pattern[h]); \
 			return STEP_NEXT; \
 		} \
-		for (unsigned half = 0; half < PTX_WARP; half += PTX_WARP / 2) { \
-			const enum pattern pattern = find_pattern(addresses + half, sizeof(memory)); \
+		if (!lane_addresses(warp, insn, mask, sizeof(memory) * count, addresses)) \
+			return STEP_FAULT; \
+		for (uint32_t n = 0; n < count; n++) { \
+			type *d = LANES_OF(type, FIELD(n)); \
 \
-			for (uint32_t n = 0; n < count; n++) { \
-				type *d = LANES_OF(type, FIELD(n)) + half; \
-				const memory *from = (const memory *)addresses[half] + n; \
+			if (mask == warp->full) { \
+				for (unsigned i = 0; i < PTX_WARP; i++) \
+					d[i] = (type)((const memory *)addresses[i])[n]; \
+				continue; \
+			} \
+			for (uint32_t bits = mask; bits; bits &= bits - 1) { \
+				unsigned i = exec_first_lane(bits); \
 \
-				if (pattern == PATTERN_ROW && count == 1) { \
-					LANES_INDEPENDENT \
-					for (unsigned i = 0; i < PTX_WARP / 2; i++) \
-						d[i] = (type)from[i]; \
-				} else if (pattern == PATTERN_SAME) { \
-					const type value = (type)*from; \
-\
-					for (unsigned i = 0; i < PTX_WARP / 2; i++) \
-						d[i] = value; \
-				} else { \
-					for (unsigned i = 0; i < PTX_WARP / 2; i++) \
-						d[i] = (type)((const memory *)addresses[half + i])[n]; \
-				} \
+				d[i] = (type)((const memory *)addresses[i])[n]; \
 			} \
 		} \
 		return STEP_NEXT; \
@@ -129,14 +199,13 @@ LOAD(LD_64, uint64_t, uint64_t)
 	{ \
 		const uint32_t count = SUB_VECTOR(insn->sub); \
 		_Alignas(64) uint64_t addresses[PTX_WARP]; \
+		struct halves halves; \
 \
-		if (!lane_addresses(warp, insn, mask, sizeof(memory) * count, addresses)) \
-			return STEP_FAULT; \
-		if (mask == EXEC_ALL && count == 1 && find_pattern(addresses, sizeof(memory)) == PATTERN_ROW && \
-		    find_pattern(addresses + PTX_WARP / 2, sizeof(memory)) == PATTERN_ROW) { \
-			for (unsigned half = 0; half < PTX_WARP; half += PTX_WARP / 2) { \
-				const type *from = LANES_OF(type, insn->dst) + half; \
-				memory *to = (memory *)addresses[half]; \
+		if (mask == EXEC_ALL && count == 1 && find_halves(warp, insn, sizeof(memory), &halves) && \
+		    halves.pattern[0] == PATTERN_ROW && halves.pattern[1] == PATTERN_ROW) { \
+			for (unsigned h = 0; h < 2; h++) { \
+				const type *from = LANES_OF(type, insn->dst) + h * (PTX_WARP / 2); \
+				memory *to = (memory *)halves.first[h]; \
 \
 				LANES_INDEPENDENT \
 				for (unsigned i = 0; i < PTX_WARP / 2; i++) \
@@ -144,6 +213,8 @@ LOAD(LD_64, uint64_t, uint64_t)
 			} \
 			return STEP_NEXT; \
 		} \
+		if (!lane_addresses(warp, insn, mask, sizeof(memory) * count, addresses)) \
+			return STEP_FAULT; \
 		for (uint32_t n = 0; n < count; n++) { \
 			const type *from = LANES_OF(type, FIELD(n)); \
 \
@@ -165,3 +236,50 @@ STORE(ST_16_64, uint16_t, uint64_t)
 STORE(ST_32, uint32_t, uint32_t)
 STORE(ST_32_64, uint32_t, uint64_t)
 STORE(ST_64, uint64_t, uint64_t)
+
+/* --- the same value for all lanes --------------------------------------------------------------------------------- */
+
+static inline void set_lanes(struct exec_warp *warp, uint32_t operand, uint32_t bytes, uint32_t mask, uint64_t value)
+{
+	if (bytes == 8) {
+		uint64_t *d = LANES_OF(uint64_t, operand);
+
+		WRITE_LANES(uint64_t, d, value);
+	} else if (bytes == 4) {
+		uint32_t *d = LANES_OF(uint32_t, operand);
+
+		WRITE_LANES(uint32_t, d, value);
+	} else {
+		uint16_t *d = LANES_OF(uint16_t, operand);
+
+		WRITE_LANES(uint16_t, d, value);
+	}
+}
+
+HANDLER(LD_KPARAM)
+{
+	const uint32_t size = insn->sub & 15, count = SUB_VECTOR(insn->sub), bytes = 1u << (insn->sub >> 8 & 3);
+	const uint8_t *from = warp->block->run->params + insn->imm;
+
+	for (uint32_t n = 0; n < count; n++) {
+		uint64_t value = 0;
+
+		memcpy(&value, from + n * size, size);
+		if (insn->sub & 1u << 12 && size < 8 && value >> (8 * size - 1) & 1)
+			value |= ~0ull << (8 * size);
+		set_lanes(warp, FIELD(n), bytes, mask, value);
+	}
+	return STEP_NEXT;
+}
+
+HANDLER(MOV_LOCAL)
+{
+	set_lanes(warp, insn->dst, insn->sub, mask, (uint64_t)(int64_t)insn->imm + warp->frame->local_base);
+	return STEP_NEXT;
+}
+
+HANDLER(MOV_KPARAM)
+{
+	set_lanes(warp, insn->dst, 8, mask, (uint64_t)warp->block->run->params + (uint64_t)(int64_t)insn->imm);
+	return STEP_NEXT;
+}

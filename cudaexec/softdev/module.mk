@@ -55,3 +55,8 @@ SOFTDEV_TEST_PARTS := tests/unit/softdev/engine_backend.c $(KERNEL_CASES)
 $(eval $(call unit_test,softdev/test_opcodes,tests/unit/softdev/test_opcodes.c $(SOFTDEV_TEST_PARTS),softdev common))
 $(eval $(call unit_test,softdev/test_features,tests/unit/softdev/test_features.c $(SOFTDEV_TEST_PARTS),softdev common))
 $(BUILD)/obj/tests/unit/softdev/test_features.o: tests/gpu/kernels/features.ptx
+
+EXTRA_CFLAGS_tests/bench/bench_softdev.c := -O3 -fno-strict-aliasing
+$(eval $(call program,tests/bench/bench_softdev,tests/bench/bench_softdev.c $(SOFTDEV_TEST_PARTS),softdev common,-lm \
+	-lpthread))
+BENCHES += $(BUILD)/tests/bench/bench_softdev
