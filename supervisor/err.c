@@ -51,8 +51,9 @@ int err_wrap(struct err *e, const char *format, ...)
 	va_start(args, format);
 	n = vsnprintf(e->text, sizeof(e->text), format, args);
 	va_end(args);
+	/* Cut when it does not fit, which is what the precision says to the compiler. */
 	if (n >= 0 && (size_t)n < sizeof(e->text))
-		(void)snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %s", inner);
+		(void)snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %.*s", (int)sizeof(inner) - n, inner);
 	return e->code;
 }
 

@@ -567,7 +567,7 @@ def test_a_log_that_nobody_reads_ends_nobody():
 
         def servers():
             found = {comm_of(p): p for p in children_of(process.pid) if not gone(p)}
-            return found if len(found) == len(SERVERS) else None
+            return found if sorted(found) == sorted(SERVERS) else None
 
         # Each of these makes ferrited and the servers write lines.
         for name in SERVERS:
