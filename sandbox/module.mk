@@ -16,6 +16,8 @@ $(eval $(call program,libexec/ferrite-init,sandbox/init.c,,,-static -nostdlib -f
 $(eval $(call unit_test,test_ids,tests/unit/sandbox/test_ids.c,sandbox common))
 $(eval $(call unit_test,test_device_policy,tests/unit/sandbox/test_device_policy.c,sandbox common))
 $(eval $(call unit_test,test_requests,tests/unit/sandbox/test_requests.c,sandbox common,-lmnl -lcap))
+$(eval $(call unit_test,test_root,tests/unit/sandbox/test_root.c,sandbox common))
+$(eval $(call unit_test,test_channel,tests/unit/sandbox/test_channel.c,sandbox common))
 $(eval $(call fuzz_target,fuzz_sandbox,tests/fuzz/fuzz_sandbox.c,sandbox common,-lmnl -lcap))
 
 # Programs of tests/integration/test_sandbox.py, and of the bench.
