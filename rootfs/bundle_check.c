@@ -188,6 +188,7 @@ static int check_entrypoint(const struct check *c)
 	const char *place = f->entrypoint.count ? "entrypoint" : "cmd";
 	const struct bundle_file *found;
 	char path[ENTRY_PATH_MAX + 1];
+	int r;
 
 	if (command->count == 0 || !*command->items[0]) {
 		if (is_image_base(f))
@@ -201,7 +202,8 @@ static int check_entrypoint(const struct check *c)
 		return 0;
 	if (!found)
 		return refuse(c, place, command->items[0], "is not among the files of the bundle");
-	if (!strchr(command->items[0], '/')) {
+	r = check_program(c, command->items[0], found);
+	if (r == 0 && !strchr(command->items[0], '/')) {
 		char *absolute = strdup(path);
 
 		if (!absolute)
@@ -209,7 +211,7 @@ static int check_entrypoint(const struct check *c)
 		free(command->items[0]);
 		command->items[0] = absolute;
 	}
-	return check_program(c, command->items[0], found);
+	return r;
 }
 
 /* --- CUDA --------------------------------------------------------------------------------------------------------- */

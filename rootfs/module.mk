@@ -13,3 +13,13 @@ $(eval $(call library,rootfs,rootfs/archive_image.c rootfs/beneath.c rootfs/chil
 ROOTFS_LDLIBS := -larchive -ljansson -lcrypto -lcap
 
 $(eval $(call program,libexec/ferrite-rootfs,rootfs/main.c,rootfs bundle common,$(ROOTFS_LDLIBS)))
+
+BUNDLE_LIBRARIES := bundle cudaexec-manifest cudaexec-kernels common
+BUNDLE_LDLIBS := -larchive -ljansson -lyaml -lcrypto -lzstd
+$(eval $(call unit_test,test_reference,tests/unit/rootfs/test_reference.c,bundle common))
+$(eval $(call unit_test,test_entry,tests/unit/rootfs/test_entry.c,bundle common))
+$(eval $(call unit_test,test_image,tests/unit/rootfs/test_image.c,bundle common,-ljansson -lcrypto))
+$(eval $(call unit_test,test_funcfile,tests/unit/rootfs/test_funcfile.c,$(BUNDLE_LIBRARIES),$(BUNDLE_LDLIBS)))
+$(eval $(call unit_test,test_elf,tests/unit/rootfs/test_elf.c,bundle common))
+$(eval $(call unit_test,test_bundle,tests/unit/rootfs/test_bundle.c,$(BUNDLE_LIBRARIES),$(BUNDLE_LDLIBS)))
+$(eval $(call unit_test,test_confine,tests/unit/rootfs/test_confine.c,rootfs bundle common,$(ROOTFS_LDLIBS)))
