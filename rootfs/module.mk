@@ -23,3 +23,7 @@ $(eval $(call unit_test,test_funcfile,tests/unit/rootfs/test_funcfile.c,$(BUNDLE
 $(eval $(call unit_test,test_elf,tests/unit/rootfs/test_elf.c,bundle common))
 $(eval $(call unit_test,test_bundle,tests/unit/rootfs/test_bundle.c,$(BUNDLE_LIBRARIES),$(BUNDLE_LDLIBS)))
 $(eval $(call unit_test,test_confine,tests/unit/rootfs/test_confine.c,rootfs bundle common,$(ROOTFS_LDLIBS)))
+
+$(eval $(call fuzz_target,fuzz_archive,tests/fuzz/fuzz_archive.c,rootfs bundle common,$(ROOTFS_LDLIBS)))
+$(eval $(call fuzz_target,fuzz_image_config,tests/fuzz/fuzz_image_config.c,bundle common,-ljansson -lcrypto))
+$(eval $(call fuzz_target,fuzz_funcfile,tests/fuzz/fuzz_funcfile.c,$(BUNDLE_LIBRARIES),$(BUNDLE_LDLIBS)))
