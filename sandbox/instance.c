@@ -280,6 +280,8 @@ static void finish(struct instance *instance)
 	} else if (instance->cause != CAUSE_FAILED) {
 		if (instance->cause == CAUSE_SLOW_BIRTH)
 			(void)err_set(&failure, ETIMEDOUT, "the instance did not start in time");
+		else if (instance->cause == CAUSE_OWNER)
+			(void)err_set(&failure, ECANCELED, "who asked for the instance is gone");
 		else if (usage.oom_kills > 0)
 			(void)err_set(&failure, ENOMEM, "the memory limit is too small to start the instance");
 		else
