@@ -27,23 +27,20 @@
 #define TO(peer)  (1u << (peer))
 
 /*
- * ferrite-sandbox: namespaces, mounts, BPF device programs (SYS_ADMIN, BPF), id maps and identities of children
- * (SETUID, SETGID, SETPCAP), folders and files of other users (CHOWN, DAC_OVERRIDE, FOWNER), networks (NET_ADMIN),
- * ending processes of other users (KILL), limits (SYS_RESOURCE), entering roots (SYS_CHROOT), looking into the proc
- * folders of its children (SYS_PTRACE).
+ * ferrite-sandbox: mounts, namespaces, BPF device programs (SYS_ADMIN), id maps and identities of its children (SETUID,
+ * SETGID), pipes for functions (CHOWN), files of any mode (DAC_OVERRIDE), limits above its own (SYS_RESOURCE), ending
+ * what it started (KILL). Over the user namespaces of its containers it has all capabilities as their maker.
  */
 #define SANDBOX_CAPABILITIES \
-	(CAP(CAP_SYS_ADMIN) | CAP(CAP_BPF) | CAP(CAP_SETUID) | CAP(CAP_SETGID) | CAP(CAP_SETPCAP) | CAP(CAP_CHOWN) | \
-	 CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER) | CAP(CAP_NET_ADMIN) | CAP(CAP_KILL) | CAP(CAP_SYS_RESOURCE) | \
-	 CAP(CAP_SYS_CHROOT) | CAP(CAP_SYS_PTRACE))
+	(CAP(CAP_SYS_ADMIN) | CAP(CAP_SETUID) | CAP(CAP_SETGID) | CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | \
+	 CAP(CAP_SYS_RESOURCE) | CAP(CAP_KILL))
 
-/* ferrite-rootfs, over its own user namespace only: files of every owner and mode, and locking its unpacker in. */
+/* ferrite-rootfs, over its own user namespace only: files of every owner and mode, and locking its unpackers in. */
 #define ROOTFS_CAPABILITIES \
 	(CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER) | CAP(CAP_FSETID) | CAP(CAP_SETUID) | \
-	 CAP(CAP_SETGID) | CAP(CAP_SETPCAP) | CAP(CAP_SETFCAP) | CAP(CAP_MKNOD) | CAP(CAP_SYS_CHROOT) | \
-	 CAP(CAP_SYS_ADMIN))
+	 CAP(CAP_SETGID) | CAP(CAP_SETPCAP) | CAP(CAP_SETFCAP) | CAP(CAP_SYS_CHROOT) | CAP(CAP_MKNOD))
 
-/* ferrited: what it hands on, and binding low ports and reading folders until its sockets are open. */
+/* ferrited: what it hands on. Folders, mounts and low ports were its business before. */
 #define OWN_CAPABILITIES (SANDBOX_CAPABILITIES | ROOTFS_CAPABILITIES)
 
 #define POLICY(name) .policy = policy_##name, .n_policy = ARRAY_LEN(policy_##name)
