@@ -72,9 +72,9 @@ static void unpack_progress(void *context, uint64_t bytes)
 
 /* --- layers ------------------------------------------------------------------------------------------------------- */
 
-static void folder_name(size_t number, char name[16])
+static void folder_name(size_t number, char name[24])
 {
-	(void)snprintf(name, 16, "l%zu", number);
+	(void)snprintf(name, 24, "l%zu", number);
 }
 
 static int check_compression(const struct archive_layer *layer, const char *found, struct err *err)
@@ -92,7 +92,7 @@ static int unpack(struct import *im, size_t number, char *diff_id, struct err *e
 	_cleanup_fd_ int archive_fd = beneath_open(im->work_fd, layer->file->file, O_RDONLY, 0);
 	_cleanup_fd_ int root_fd = -1;
 	struct layers_unpacked found;
-	char name[16];
+	char name[24];
 	int r;
 
 	folder_name(number, name);
@@ -244,7 +244,7 @@ static int move_layers(struct import *im, struct err *err)
 		return lock_fd;
 	for (size_t i = 0; i < im->image.n_layers; i++) {
 		const struct archive_layer *layer = &im->image.layers[i];
-		char name[16];
+		char name[24];
 		int r = layer->file ? move_blob(im, layer->file->file, layer->digest, err) : 0;
 
 		folder_name(i, name);

@@ -243,7 +243,7 @@ static int add_file(struct layers_files *files, struct report *report, struct er
 {
 	struct layers_file *f, *bigger;
 	char *newline = strchr(report->text, '\n');
-	char file[16] = "raw";
+	char file[24] = "raw";
 
 	/* The child keeps the bound; it is checked because the child is not trusted. */
 	if (files->count >= SPOOL_ENTRIES_MAX)
