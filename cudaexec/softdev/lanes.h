@@ -9,6 +9,7 @@
 #include "cudaexec/softdev/exec.h"
 
 #include <float.h>
+#include <immintrin.h>
 #include <math.h>
 #include <string.h>
 
@@ -21,6 +22,13 @@
 #define LANES_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+/* Half a warp: too short for gcc, which would rather unroll it lane by lane. */
+#ifdef __clang__
+#define FOR_HALF LANES_INDEPENDENT for (unsigned i = 0; i < PTX_WARP / 2; i++)
+#else
+#define FOR_HALF _Pragma("GCC ivdep") _Pragma("GCC unroll 1") for (unsigned i = 0; i < PTX_WARP / 2; i++)
+#endif
+
 #define FOR_LANES LANES_INDEPENDENT for (unsigned i = 0; i < PTX_WARP; i++)
 
 #define HANDLER(name) \
@@ -31,6 +39,27 @@ static const _Alignas(64) uint32_t lane_bits[PTX_WARP] = {
 	1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15, 1u << 16, 1u << 17, 1u << 18, 1u << 19, 1u << 20, 1u << 21,
 	1u << 22, 1u << 23, 1u << 24, 1u << 25, 1u << 26, 1u << 27, 1u << 28, 1u << 29, 1u << 30, 1u << 31,
 };
+
+/* A register of the widest kind: 64 bytes, however many instructions it takes. */
+typedef uint32_t lanes32 __attribute__((vector_size(64)));
+typedef uint64_t lanes64 __attribute__((vector_size(64)));
+
+static inline bool all_zero(const void *lanes)
+{
+#if defined(__AVX512F__)
+	const __m512i x = _mm512_load_si512(lanes);
+
+	return _mm512_test_epi32_mask(x, x) == 0;
+#elif defined(__AVX2__)
+	const __m256i *x = lanes, both = _mm256_or_si256(x[0], x[1]);
+
+	return _mm256_testz_si256(both, both);
+#else
+	const __m128i *x = lanes, all = _mm_or_si128(_mm_or_si128(x[0], x[1]), _mm_or_si128(x[2], x[3]));
+
+	return _mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_setzero_si128())) == 0xffff;
+#endif
+}
 
 /*
  * d[i] = EXPRESSION for the lanes of the mask. When the other lanes are dead, all are written, which needs no blending.

@@ -54,28 +54,32 @@ struct halves {
 };
 
 /* Finds the pattern of 16 address registers: a guess from the first two, then all must agree. */
-#define FIND_PATTERN(bits) \
-	static inline bool find_pattern_##bits(const uint##bits##_t *a, uint32_t size, enum pattern *ret_pattern) \
-	{ \
-		uint##bits##_t other = 0; \
-\
-		if (a[0] == a[1]) { \
-			LANES_INDEPENDENT \
-			for (unsigned i = 0; i < PTX_WARP / 2; i++) \
-				other |= a[i] ^ a[0]; \
-			*ret_pattern = PATTERN_SAME; \
-		} else if (a[1] - a[0] == size) { \
-			LANES_INDEPENDENT \
-			for (unsigned i = 0; i < PTX_WARP / 2; i++) \
-				other |= a[i] ^ (a[0] + i * size); \
-			*ret_pattern = PATTERN_ROW; \
-		} else { \
-			return false; \
-		} \
-		return other == 0; \
-	}
-FIND_PATTERN(32)
-FIND_PATTERN(64)
+static inline bool find_pattern_32(const uint32_t *a, uint32_t size, enum pattern *ret_pattern)
+{
+	static const lanes32 numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+	const uint32_t step = a[1] - a[0];
+	lanes32 difference;
+
+	if (step != 0 && step != size)
+		return false;
+	difference = *(const lanes32 *)(const void *)a ^ (a[0] + numbers * step);
+	*ret_pattern = step ? PATTERN_ROW : PATTERN_SAME;
+	return all_zero(&difference);
+}
+
+static inline bool find_pattern_64(const uint64_t *a, uint32_t size, enum pattern *ret_pattern)
+{
+	static const lanes64 low = {0, 1, 2, 3, 4, 5, 6, 7}, high = {8, 9, 10, 11, 12, 13, 14, 15};
+	const uint64_t step = a[1] - a[0];
+	const lanes64 *lanes = (const lanes64 *)(const void *)a;
+	lanes64 difference;
+
+	if (step != 0 && step != size)
+		return false;
+	difference = (lanes[0] ^ (a[0] + low * step)) | (lanes[1] ^ (a[0] + high * step));
+	*ret_pattern = step ? PATTERN_ROW : PATTERN_SAME;
+	return all_zero(&difference);
+}
 
 /*
  * The quick way for accesses of SIZE bytes by whole warps: both halves have a pattern, so that two checks are enough.
@@ -122,42 +126,17 @@ static inline bool find_halves(const struct exec_warp *warp, const struct ptx_in
 
 #define FIELD(n) ((n) == 0 ? insn->dst : (n) == 1 ? insn->b : (n) == 2 ? insn->c : insn->aux)
 
+/*
+ * A load of a single value by a whole warp in a pattern is by far the most frequent; all others go the general way, in
+ * a function of its own so that the short one stays short.
+ */
 #define LOAD(name, memory, type) \
-	static void load_half_##name(const struct exec_warp *warp, const struct ptx_insn *insn, unsigned half, \
-				     const memory *from, enum pattern pattern) \
-	{ \
-		const uint32_t count = SUB_VECTOR(insn->sub); \
-\
-		for (uint32_t n = 0; n < count; n++) { \
-			type *d = LANES_OF(type, FIELD(n)) + half; \
-			const type value = (type)from[n]; \
-\
-			if (pattern == PATTERN_SAME) { \
-				LANES_INDEPENDENT \
-				for (unsigned i = 0; i < PTX_WARP / 2; i++) \
-					d[i] = value; \
-			} else if (count == 1) { \
-				LANES_INDEPENDENT \
-				for (unsigned i = 0; i < PTX_WARP / 2; i++) \
-					d[i] = (type)from[i]; \
-			} else { \
-				for (unsigned i = 0; i < PTX_WARP / 2; i++) \
-					d[i] = (type)from[i * count + n]; \
-			} \
-		} \
-	} \
-	HANDLER(name) \
+	__attribute__((noinline)) static enum exec_step general_##name(struct exec_warp *warp, \
+								       const struct ptx_insn *insn, uint32_t mask) \
 	{ \
 		const uint32_t count = SUB_VECTOR(insn->sub); \
 		_Alignas(64) uint64_t addresses[PTX_WARP]; \
-		struct halves halves; \
 \
-		if (mask == warp->full && find_halves(warp, insn, sizeof(memory) * count, &halves)) { \
-			for (unsigned h = 0; h < 2; h++) \
-				load_half_##name(warp, insn, h *(PTX_WARP / 2), (const memory *)halves.first[h], \
-						 halves.pattern[h]); \
-			return STEP_NEXT; \
-		} \
 		if (!lane_addresses(warp, insn, mask, sizeof(memory) * count, addresses)) \
 			return STEP_FAULT; \
 		for (uint32_t n = 0; n < count; n++) { \
@@ -172,6 +151,47 @@ static inline bool find_halves(const struct exec_warp *warp, const struct ptx_in
 				unsigned i = exec_first_lane(bits); \
 \
 				d[i] = (type)((const memory *)addresses[i])[n]; \
+			} \
+		} \
+		return STEP_NEXT; \
+	} \
+	__attribute__((noinline)) static enum exec_step vector_##name(struct exec_warp *warp, \
+								      const struct ptx_insn *insn, uint32_t mask) \
+	{ \
+		const uint32_t count = SUB_VECTOR(insn->sub); \
+		struct halves halves = {0}; \
+\
+		if (mask != warp->full || !find_halves(warp, insn, sizeof(memory) * count, &halves)) \
+			return general_##name(warp, insn, mask); \
+		for (uint32_t n = 0; n < count; n++) \
+			for (unsigned h = 0; h < 2; h++) { \
+				type *d = LANES_OF(type, FIELD(n)) + h * (PTX_WARP / 2); \
+				const memory *from = (const memory *)halves.first[h] + n; \
+				const uint32_t step = halves.pattern[h] == PATTERN_ROW ? count : 0; \
+\
+				for (unsigned i = 0; i < PTX_WARP / 2; i++) \
+					d[i] = (type)from[i * step]; \
+			} \
+		return STEP_NEXT; \
+	} \
+	HANDLER(name) \
+	{ \
+		struct halves halves = {0}; \
+\
+		if (__builtin_expect(SUB_VECTOR(insn->sub) != 1, 0)) \
+			return vector_##name(warp, insn, mask); \
+		if (mask != warp->full || !find_halves(warp, insn, sizeof(memory), &halves)) \
+			return general_##name(warp, insn, mask); \
+		for (unsigned h = 0; h < 2; h++) { \
+			type *d = LANES_OF(type, insn->dst) + h * (PTX_WARP / 2); \
+			const memory *from = (const memory *)halves.first[h]; \
+\
+			if (halves.pattern[h] == PATTERN_ROW) { \
+				FOR_HALF d[i] = (type)from[i]; \
+			} else { \
+				const type value = (type)*from; \
+\
+				FOR_HALF d[i] = value; \
 			} \
 		} \
 		return STEP_NEXT; \
@@ -199,7 +219,7 @@ LOAD(LD_64, uint64_t, uint64_t)
 	{ \
 		const uint32_t count = SUB_VECTOR(insn->sub); \
 		_Alignas(64) uint64_t addresses[PTX_WARP]; \
-		struct halves halves; \
+		struct halves halves = {0}; \
 \
 		if (mask == EXEC_ALL && count == 1 && find_halves(warp, insn, sizeof(memory), &halves) && \
 		    halves.pattern[0] == PATTERN_ROW && halves.pattern[1] == PATTERN_ROW) { \
@@ -207,9 +227,8 @@ LOAD(LD_64, uint64_t, uint64_t)
 				const type *from = LANES_OF(type, insn->dst) + h * (PTX_WARP / 2); \
 				memory *to = (memory *)halves.first[h]; \
 \
-				LANES_INDEPENDENT \
-				for (unsigned i = 0; i < PTX_WARP / 2; i++) \
-					to[i] = (memory)from[i]; \
+				FOR_HALF \
+				to[i] = (memory)from[i]; \
 			} \
 			return STEP_NEXT; \
 		} \
