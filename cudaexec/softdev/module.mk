@@ -54,6 +54,8 @@ check-gpu:: $(BUILD)/tests/gpu/test_kernels
 SOFTDEV_TEST_PARTS := tests/unit/softdev/engine_backend.c $(KERNEL_CASES)
 $(eval $(call unit_test,softdev/test_opcodes,tests/unit/softdev/test_opcodes.c $(SOFTDEV_TEST_PARTS),softdev common))
 $(eval $(call unit_test,softdev/test_features,tests/unit/softdev/test_features.c $(SOFTDEV_TEST_PARTS),softdev common))
+$(eval $(call unit_test,softdev/test_engine,tests/unit/softdev/test_engine.c $(SOFTDEV_TEST_PARTS),softdev common))
+$(eval $(call fuzz_target,fuzz_ptx,tests/fuzz/fuzz_ptx.c,softdev common,-lm -lpthread))
 $(BUILD)/obj/tests/unit/softdev/test_features.o: tests/gpu/kernels/features.ptx
 
 EXTRA_CFLAGS_tests/bench/bench_softdev.c := -O3 -fno-strict-aliasing
