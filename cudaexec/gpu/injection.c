@@ -223,9 +223,11 @@ int injection_build(const struct injection_source *source, uint64_t mask, unsign
 		    struct injection *ret_injection, struct err *err)
 {
 	struct injection *list = calloc(1, sizeof(*list));
-	int code = list ? 0 : err_set(err, -ENOMEM, "no memory for the list of mounts");
+	int code = 0;
 
-	if (code == 0 && source->kind != GPU_KIND_NONE)
+	if (!list)
+		return err_set(err, -ENOMEM, "no memory for the list of mounts");
+	if (source->kind != GPU_KIND_NONE)
 		code = add_libraries(list, source->files, capabilities, err);
 	if (code == 0 && source->kind == GPU_KIND_NVIDIA) {
 		code = add_programs(list, source->files, capabilities, err);
@@ -238,7 +240,7 @@ int injection_build(const struct injection_source *source, uint64_t mask, unsign
 		code = add_file(list, INJECTION_CUDAEXEC, "", source->cudaexec_fd, err);
 	if (code == 0)
 		*ret_injection = *list;
-	else if (list)
+	else
 		injection_done(list);
 	free(list);
 	return code;

@@ -56,19 +56,15 @@ static bool pack_item(const struct injection_item *item, char *buffer, size_t si
 	return true;
 }
 
-/* Sends a profile that the sandbox does not have and is not just reading. */
-static int profile_send(struct service *service, unsigned index, struct err *err)
+static int profile_transmit(struct service *service, unsigned index, struct err *err)
 {
-	struct service_profile *profile = service->profiles[index];
-	const struct injection *injection = &profile->injection;
+	const struct injection *injection = &service->profiles[index]->injection;
 	struct sbx_profile body = {.profile = index + 1, .n_items = injection->count};
 	size_t size = IPC_PAYLOAD_MAX - sizeof(body), used = 0;
 	_cleanup_free_ char *tail = malloc(size);
-	int fds[SBX_ITEMS_MAX], code;
+	int fds[SBX_ITEMS_MAX];
 	unsigned n_fds = 0;
 
-	if (profile->sent || service->sandbox_fd < 0)
-		return 0; /* without a channel it is sent when that comes */
 	if (!tail)
 		return err_set(err, -ENOMEM, "no memory for a message");
 	for (unsigned i = 0; i < injection->count; i++) {
@@ -77,7 +73,7 @@ static int profile_send(struct service *service, unsigned index, struct err *err
 		if (injection->items[i].fd >= 0)
 			fds[n_fds++] = injection->items[i].fd;
 	}
-	code = ipc_send_wait(service->sandbox_fd,
+	return ipc_send_wait(service->sandbox_fd,
 			     &(struct ipc_out){.type = SBX_PROFILE_PUT,
 					       .id = index + 1,
 					       .body = &body,
@@ -87,7 +83,18 @@ static int profile_send(struct service *service, unsigned index, struct err *err
 					       .fds = fds,
 					       .n_fds = n_fds},
 			     SEND_TIMEOUT_MS, err);
-	profile->sent = code == 0;
+}
+
+/* Sends a profile that the sandbox does not have and is not just reading; without a channel when that comes. */
+static int profile_send(struct service *service, unsigned index, struct err *err)
+{
+	struct service_profile *profile = service->profiles[index];
+	int code = 0;
+
+	if (!profile->sent && service->sandbox_fd >= 0) {
+		code = profile_transmit(service, index, err);
+		profile->sent = code == 0;
+	}
 	return code;
 }
 
@@ -279,8 +286,10 @@ static int wish_read(struct ipc_message *message, char **list, struct attach_wis
 	char *tail = ipc_tail(message, sizeof(*body), &length);
 
 	if (body->n_requires > REQUIRES_MAX ||
-	    str_unpack(tail, length, ATTACH_FIXED_TEXTS + body->n_requires, list) != (long)length)
-		return err_set(err, -EPROTO, "gpu attach: the texts do not agree with their number");
+	    str_unpack(tail, length, ATTACH_FIXED_TEXTS + body->n_requires, list) != (long)length) {
+		(void)err_set(err, -EPROTO, "gpu attach: the texts do not agree with their number");
+		return -EPROTO;
+	}
 	*ret_wish = (struct attach_wish){body, list[0], list[1], list[2], list + ATTACH_FIXED_TEXTS};
 	return 0;
 }
@@ -293,12 +302,12 @@ static int grant_wish(struct service *service, const struct attach_wish *wish, s
 	unsigned capabilities;
 	int code = capabilities_parse(wish->capabilities, &capabilities, err);
 
-	if (code < 0)
+	if (code != 0)
 		return code;
 	request->memory_bytes = wish->body->memory_bytes ? wish->body->memory_bytes : service->memory_default;
 	request->label = wish->label;
 	code = grants_add(&service->grants, &service->backend.inventory, request, &grant, err);
-	if (code < 0)
+	if (code != 0)
 		return code;
 	code = check_requirements(service, wish, grant->mask, err);
 	if (code == 0)
@@ -328,7 +337,7 @@ static int attach(struct service *service, uint64_t id, const struct attach_wish
 		return err_set(err, -EAGAIN, "%d instances wait for ferrite-sandbox already", SERVICE_PENDING_MAX);
 	if (code == 0)
 		code = grant_wish(service, wish, &request, &grant, &index, err);
-	if (code < 0)
+	if (code != 0)
 		return code;
 	if (service->profiles[index]->ready)
 		return send_attached(service, id, grant, index, err);
@@ -343,7 +352,7 @@ static int handle_attach(struct service *service, struct ipc_message *message, s
 	struct attach_wish wish = {0};
 	int code = wish_read(message, list, &wish, err);
 
-	if (code < 0)
+	if (code != 0)
 		return code;
 	if (attach(service, message->header.id, &wish, &refusal) < 0)
 		return server_send_failed(service->api_fd, message->header.id, "gpu", &refusal, err);

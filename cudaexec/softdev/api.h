@@ -73,8 +73,8 @@ struct module {
 	struct object object;
 	struct program *program;
 	struct ptx_module *ptx;
-	struct library *library;     /* that it was made for, or NULL */
-	struct function **functions; /* one place per kernel of the program, made when asked for */
+	struct library *library;      /* that it was made for, or NULL */
+	struct function *functions[]; /* one place per kernel of the program, made when asked for */
 };
 
 struct function {
@@ -87,7 +87,7 @@ struct function {
 struct library {
 	struct object object;
 	struct program *program;
-	struct kernel **kernels; /* one place per kernel of the program */
+	struct kernel *kernels[]; /* one place per kernel of the program */
 };
 
 struct kernel {

@@ -78,10 +78,11 @@ static CUresult run(struct context *context, const struct function *function, co
 	return CUDA_SUCCESS;
 }
 
-static CUresult launch_function(CUfunction handle, struct ptx_launch *launch, CUstream stream, void **params,
+static CUresult launch_function(CUfunction handle, const struct ptx_launch *shape, CUstream stream, void **params,
 				void **extra)
 {
 	CALL_BEGIN(call, NEED_CONTEXT);
+	struct ptx_launch launch = *shape;
 	_Alignas(16) uint8_t buffer[PTX_PARAM_BYTES_MAX] = {0};
 	struct function *function = NULL;
 
@@ -92,16 +93,16 @@ static CUresult launch_function(CUfunction handle, struct ptx_launch *launch, CU
 		return CUDA_ERROR_INVALID_HANDLE;
 	if (params && extra)
 		return CUDA_ERROR_INVALID_VALUE;
-	call.result = dimensions_check(launch, function);
+	call.result = dimensions_check(&launch, function);
 	if (call.result == CUDA_SUCCESS)
 		call.result = extra ? params_from_extra(function->kernel, extra, buffer)
 				    : params_from_list(function->kernel, params, buffer);
 	if (call.result != CUDA_SUCCESS)
 		return call.result;
-	launch->params = buffer;
-	launch->param_bytes = sizeof(buffer);
-	launch->instruction_budget = softdev.budget;
-	return run(call.context, function, launch);
+	launch.params = buffer;
+	launch.param_bytes = sizeof(buffer);
+	launch.instruction_budget = softdev.budget;
+	return run(call.context, function, &launch);
 }
 
 CUresult cuLaunchKernel(CUfunction function, unsigned int grid_dim_x, unsigned int grid_dim_y, unsigned int grid_dim_z,

@@ -120,7 +120,7 @@ static CUresult program_from_fatbin(const void *image, size_t size, struct progr
 	if (code == 0)
 		code = fatbin_extract_ptx(image, size, SOFTDEV_CAPABILITY_MAJOR * 10 + SOFTDEV_CAPABILITY_MINOR, &text,
 					  &length, &err);
-	if (code < 0) {
+	if (code != 0) {
 		ptx_log_add(log, "%s\n", err.text);
 		return fatbin_result(code);
 	}
@@ -175,7 +175,6 @@ void module_destroy(struct module *module)
 		object_unregister(&module->functions[i]->object);
 		free(module->functions[i]);
 	}
-	free(module->functions);
 	ptx_module_unload(module->ptx);
 	program_release(module->program);
 	object_unregister(&module->object);
@@ -187,22 +186,20 @@ static CUresult module_new(struct context *context, struct program *program, str
 			   struct module **ret_module)
 {
 	uint32_t count = ptx_program_kernel_count(program->ptx);
-	struct module *module = calloc(1, sizeof(*module));
-	struct function **functions = calloc(count ? count : 1, sizeof(*functions));
-	CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+	struct module *module = calloc(1, sizeof(*module) + count * sizeof(module->functions[0]));
+	CUresult result;
 
-	if (module && functions)
-		result = (CUresult)ptx_module_load(softdev.device, program->ptx, &module->ptx, NULL);
+	if (!module)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	module->program = program;
+	module->library = library;
+	result = (CUresult)ptx_module_load(softdev.device, program->ptx, &module->ptx, NULL);
 	if (result == CUDA_SUCCESS) {
-		module->program = program;
-		module->library = library;
-		module->functions = functions;
 		result = object_register(&module->object, OBJECT_MODULE, context);
 		if (result != CUDA_SUCCESS)
 			ptx_module_unload(module->ptx);
 	}
 	if (result != CUDA_SUCCESS) {
-		free(functions);
 		free(module);
 		return result;
 	}
@@ -375,7 +372,6 @@ static void library_free(struct library *library)
 		object_unregister(&library->kernels[i]->object);
 		free(library->kernels[i]);
 	}
-	free(library->kernels);
 	program_release(library->program);
 	object_unregister(&library->object);
 	free(library);
@@ -385,20 +381,15 @@ static void library_free(struct library *library)
 static CUresult library_new(struct program *program, struct library **ret_library)
 {
 	uint32_t count = ptx_program_kernel_count(program->ptx);
-	struct library *library = calloc(1, sizeof(*library));
-	struct kernel **kernels = calloc(count ? count : 1, sizeof(*kernels));
-	CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+	struct library *library = calloc(1, sizeof(*library) + count * sizeof(library->kernels[0]));
+	CUresult result = library ? object_register(&library->object, OBJECT_LIBRARY, NULL) : CUDA_ERROR_OUT_OF_MEMORY;
 
-	if (library && kernels)
-		result = object_register(&library->object, OBJECT_LIBRARY, NULL);
 	if (result != CUDA_SUCCESS) {
-		free(kernels);
 		free(library);
 		program_release(program);
 		return result;
 	}
 	library->program = program;
-	library->kernels = kernels;
 	*ret_library = library;
 	return CUDA_SUCCESS;
 }
@@ -416,8 +407,9 @@ static CUresult library_load(CUlibrary *library, const void *image, size_t size,
 	call.result = jit_options_read(option_count, options, option_values, &jit);
 	if (call.result == CUDA_SUCCESS)
 		call.result = program_load(image, size, &jit, &program);
-	if (call.result == CUDA_SUCCESS)
-		call.result = library_new(program, &made);
+	if (call.result != CUDA_SUCCESS || !program)
+		return call.result;
+	call.result = library_new(program, &made);
 	if (call.result == CUDA_SUCCESS)
 		*library = HANDLE(CUlibrary, made);
 	return call.result;

@@ -215,12 +215,12 @@ int fatbin_extract_ptx(const void *image, size_t size, unsigned target, char **r
 	if (size < FATBIN_HEADER_BYTES)
 		return err_set(err, -EBADMSG, "fat binary: it ends in its header");
 	code = fatbin_size(image, &claimed, err);
-	if (code < 0)
+	if (code != 0)
 		return code;
 	if (claimed > size)
 		return err_set(err, -EBADMSG, "fat binary: it ends after %zu of %zu bytes", size, claimed);
 	code = find_text(image, claimed, target, &entry, err);
-	if (code < 0)
+	if (code != 0 || !entry.payload)
 		return code;
 	if (!(entry.flags & (FLAG_LZ4 | FLAG_ZSTD)))
 		entry.text_size = entry.payload_size;
