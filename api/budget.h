@@ -27,7 +27,7 @@ struct budget {
 	uint64_t total, used; /* bytes */
 	unsigned n_waiting, max_waiting;
 	uint64_t max_wait_us;
-	TAILQ_HEAD(, budget_wait) line;
+	TAILQ_HEAD(budget_line, budget_wait) line;
 };
 
 void budget_open(struct budget *budget, uint64_t total, unsigned max_waiting, uint64_t max_wait_us);

@@ -90,28 +90,41 @@ static int fill(struct function *f, struct app *app, struct route *route, struct
 	return 0;
 }
 
+static char *join(const char *first, const char *second)
+{
+	size_t length = strlen(first), more = strlen(second) + 1;
+	char *joined = malloc(length + more);
+
+	if (joined) {
+		memcpy(joined, first, length);
+		memcpy(joined + length, second, more);
+	}
+	return joined;
+}
+
 int function_make(const char *app_document, const char *route_document, struct function **ret_function, struct err *err)
 {
-	_cleanup_(function_unrefp) struct function *function = calloc(1, sizeof(*function));
 	_cleanup_json_ json_t *app_object = json_body(app_document, strlen(app_document));
 	_cleanup_json_ json_t *route_object = json_body(route_document, strlen(route_document));
+	_cleanup_(function_unrefp) struct function *function = NULL;
 	_cleanup_(app_done) struct app app = {0};
 	_cleanup_(route_done) struct route route = {0};
 	int r;
 
+	if (!app_object || !route_object || app_read(app_object, &app) < 0 || route_read(route_object, &route) < 0)
+		return err_set(err, EUCLEAN, "an app or route is damaged in the store");
+	function = calloc(1, sizeof(*function));
 	if (!function)
 		return err_sys(err, ENOMEM, "function");
 	function->references = 1;
-	if (!app_object || !route_object || app_read(app_object, &app) < 0 || route_read(route_object, &route) < 0)
-		return err_set(err, EUCLEAN, "an app or route is damaged in the store");
 	r = fill(function, &app, &route, err);
-	if (r == 0 && asprintf(&function->documents, "%s%s", app_document, route_document) < 0) {
-		function->documents = NULL;
-		r = err_sys(err, ENOMEM, "function");
-	}
-	if (r == 0)
-		*ret_function = take_ptr(function);
-	return r;
+	if (r < 0)
+		return r;
+	function->documents = join(app_document, route_document);
+	if (!function->documents)
+		return err_sys(err, ENOMEM, "function");
+	*ret_function = take_ptr(function);
+	return 0;
 }
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ struct http_loop {
 	bool draining;
 	unsigned n_listeners;
 	struct listener listeners[LISTENERS_MAX];
-	TAILQ_HEAD(, http_connection) connections;
+	TAILQ_HEAD(http_connections, http_connection) connections;
 	time_t date_second;
 	char date[40];
 	char buffer[READ_BYTES];

@@ -101,7 +101,10 @@ static int read_text(const json_t *config, const char *key, const char *absent, 
 	if (value && !json_is_null(value) && !json_is_string(value))
 		return err_set(err, EINVAL, "%s is no string", key);
 	*ret_text = strdup(json_string_length(value) > 0 ? json_string_value(value) : absent);
-	return *ret_text ? 0 : err_sys(err, ENOMEM, "%s", key);
+	if (*ret_text)
+		return 0;
+	(void)err_sys(err, ENOMEM, "%s", key);
+	return -ENOMEM;
 }
 
 static int read_process(struct image *image, const json_t *config, struct err *err)
@@ -121,8 +124,8 @@ static int read_process(struct image *image, const json_t *config, struct err *e
 		r = read_text(config, "User", "", &user, err);
 	if (r == 0)
 		r = read_text(config, "StopSignal", "SIGTERM", &stop, err);
-	if (r == 0 && read_signal(stop, &image->stop_signal) < 0)
-		r = err_set(err, EINVAL, "unknown stop signal \"%.32s\"", stop);
+	if (r == 0 && (!stop || read_signal(stop, &image->stop_signal) < 0))
+		r = err_set(err, EINVAL, "unknown stop signal \"%.32s\"", stop ? stop : "");
 	if (r == 0)
 		r = userspec_resolve(user, image->layer_fds, image->n_layers, &resolved, err);
 	if (r < 0)

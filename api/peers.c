@@ -436,7 +436,7 @@ int peers_channel(struct peers *peers, enum peer peer, int fd, struct err *err)
 	_cleanup_fd_ int owned_fd = fd;
 	struct event *read_event, *write_event;
 
-	if (peer < PEER_SANDBOX || peer >= PEER_MAX)
+	if (peer < PEER_SANDBOX)
 		return err_set(err, EPROTO, "a channel to %s", peer_name(peer));
 	lose(state);
 	read_event = event_new(peers->control->base, fd, EV_READ | EV_PERSIST, on_readable, state);

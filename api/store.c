@@ -8,12 +8,13 @@
 /* How long a reader waits while the schema is being changed. */
 #define BUSY_TIMEOUT_MS 5000
 
-/* Each entry raises the schema by one version; entries are never edited once released. */
-static const char *const migrations[] = {
+static const char schema_1[] =
 	"CREATE TABLE apps(name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID, STRICT;"
 	"CREATE TABLE routes(app TEXT NOT NULL REFERENCES apps(name), path TEXT NOT NULL, image TEXT NOT NULL,"
-	" document TEXT NOT NULL, PRIMARY KEY(app, path)) WITHOUT ROWID, STRICT;",
-};
+	" document TEXT NOT NULL, PRIMARY KEY(app, path)) WITHOUT ROWID, STRICT;";
+
+/* Each entry raises the schema by one version; entries are never edited once released. */
+static const char *const migrations[] = {schema_1};
 
 enum statement {
 	APP_GET,
@@ -36,8 +37,8 @@ static const char *const sql[STATEMENTS] = {
 	[APP_UPDATE] = "UPDATE apps SET document = ?2 WHERE name = ?1",
 	[APP_DELETE] = "DELETE FROM apps WHERE name = ?1",
 	[ROUTE_GET] = "SELECT document FROM routes WHERE app = ?1 AND path = ?2",
-	[ROUTE_LIST] = "SELECT document FROM routes WHERE (?1 IS NULL OR app = ?1) AND (?2 IS NULL OR image = ?2)"
-		       " ORDER BY app, path DESC",
+	[ROUTE_LIST] = ("SELECT document FROM routes WHERE (?1 IS NULL OR app = ?1) AND (?2 IS NULL OR image = ?2)"
+			" ORDER BY app, path DESC"),
 	[ROUTE_CREATE] = "INSERT INTO routes(app, path, image, document) VALUES(?1, ?2, ?3, ?4)",
 	[ROUTE_UPDATE] = "UPDATE routes SET image = ?3, document = ?4 WHERE app = ?1 AND path = ?2",
 	[ROUTE_DELETE] = "DELETE FROM routes WHERE app = ?1 AND path = ?2",

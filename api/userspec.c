@@ -159,7 +159,10 @@ static int read_file(const char *path, const int *layer_fds, unsigned n_layers, 
 		return r;
 	if (r != 1)
 		*ret_text = strdup("");
-	return *ret_text ? 0 : err_sys(err, ENOMEM, "the image's /%s", path);
+	if (*ret_text)
+		return 0;
+	(void)err_sys(err, ENOMEM, "the image's /%s", path);
+	return -ENOMEM;
 }
 
 int userspec_resolve(const char *spec, const int *layer_fds, unsigned n_layers, struct userspec *ret_user,
