@@ -13,6 +13,7 @@ $(eval $(call library,rootfs,rootfs/archive_image.c rootfs/beneath.c rootfs/chil
 ROOTFS_LDLIBS := -larchive -ljansson -lcrypto -lcap
 
 $(eval $(call program,libexec/ferrite-rootfs,rootfs/main.c,rootfs bundle common,$(ROOTFS_LDLIBS)))
+INSTALLED_FILES += docs/man/ferrite-rootfs.8=share/man/man8/ferrite-rootfs.8
 
 BUNDLE_LIBRARIES := bundle cudaexec-manifest cudaexec-kernels common
 BUNDLE_LDLIBS := -larchive -ljansson -lyaml -lcrypto -lzstd
@@ -27,3 +28,4 @@ $(eval $(call unit_test,test_confine,tests/unit/rootfs/test_confine.c,rootfs bun
 $(eval $(call fuzz_target,fuzz_archive,tests/fuzz/fuzz_archive.c,rootfs bundle common,$(ROOTFS_LDLIBS)))
 $(eval $(call fuzz_target,fuzz_image_config,tests/fuzz/fuzz_image_config.c,bundle common,-ljansson -lcrypto))
 $(eval $(call fuzz_target,fuzz_funcfile,tests/fuzz/fuzz_funcfile.c,$(BUNDLE_LIBRARIES),$(BUNDLE_LDLIBS)))
+$(eval $(call unit_test,test_store,tests/unit/rootfs/test_store.c,rootfs bundle common,$(ROOTFS_LDLIBS)))

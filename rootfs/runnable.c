@@ -105,6 +105,8 @@ int runnable_load(const struct store *store, const char *digest, struct runnable
 	runnable.host_base = base && strcmp(base, "host") == 0;
 	(void)str_copy(runnable.digest, sizeof(runnable.digest), digest);
 	r = take_layers(store, &config, &runnable, &records, err);
+	if (r == 0 && runnable.n_layers == 0 && !runnable.host_base)
+		r = err_set(err, EINVAL, "the image has no layers: there is nothing to run");
 	if (r < 0)
 		return r;
 	*ret = runnable;

@@ -916,6 +916,8 @@ def test_base_image():
         base, _ = server.put(make.oci([HELLO_LAYER], run=base_run, compression="gzip"), "demo/base")
         server.put(own, "derived")
         server.put(entry_own, "entry")
+        server.put(make.oci([]), "nothing")
+        expect_failure(lambda: server.open("nothing"), "nothing to run")
         server.remove("demo/base")
         with server.open("derived") as image:
             equal(len(image.layers), 2, "layers")
