@@ -24,6 +24,7 @@ $(eval $(call cuda_table,software-device.map,exports))
 
 # The loader of a CUDA driver, for every program that calls one. Link with -ldl.
 $(eval $(call library,cudadriver,cudaexec/driver.c cudaexec/cuda_result.c))
+$(eval $(call unit_test,test_driver,tests/unit/cudaexec/test_driver.c,cudadriver common,-ldl))
 
 # The comparison with NVIDIA's header is built only where a toolkit is installed.
 CUDA_TOOLKIT ?= /usr/local/cuda

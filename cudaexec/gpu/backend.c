@@ -125,8 +125,10 @@ static bool software_folder(const struct backend_config *config, char *path, siz
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(candidates); i++) {
 		(void)snprintf(library, sizeof(library), "%s/%s/libcuda.so.1", own, candidates[i]);
-		if (access(library, R_OK) == 0)
-			return snprintf(path, size, "%s/%s", own, candidates[i]) < (int)size;
+		if (access(library, R_OK) != 0)
+			continue;
+		(void)snprintf(library, sizeof(library), "%s/%s", own, candidates[i]);
+		return realpath(library, own) && str_copy(path, size, own);
 	}
 	return false;
 }
