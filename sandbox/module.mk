@@ -31,6 +31,6 @@ $(eval $(call program,tests/integration/sandbox/inspector,tests/integration/sand
 TEST_PROGRAMS += $(BUILD)/tests/integration/sandbox/inspector
 
 $(eval $(call program,tests/bench/bench_sandbox,tests/bench/bench_sandbox.c,sandbox_harness sandbox common))
-$(eval $(call program,tests/bench/bench_stamp,tests/bench/bench_stamp.c,,,-static -fno-sanitize=all))
-EXTRA_CFLAGS_tests/bench/bench_stamp.c := -fno-sanitize=all
-BENCHES += $(BUILD)/tests/bench/bench_sandbox $(BUILD)/tests/bench/bench_stamp
+$(eval $(call program,tests/bench/stamp,tests/bench/stamp.c,,,-static -fno-sanitize=all))
+EXTRA_CFLAGS_tests/bench/stamp.c := -fno-sanitize=all
+BENCHES += $(BUILD)/tests/bench/bench_sandbox $(BUILD)/tests/bench/stamp
