@@ -30,7 +30,9 @@ static void print_header(FILE *out, const char *file, const char *name, const st
 static int compile(const char *path, bool untrusted, struct policy *policy, struct policy_program *program, char *name,
 		   size_t name_size, struct err *err)
 {
-	_cleanup_free_ char *directory_copy = strdup(path), *base_copy = strdup(path), *text = NULL;
+	_cleanup_free_ char *directory_copy = strdup(path);
+	_cleanup_free_ char *base_copy = strdup(path);
+	_cleanup_free_ char *text = NULL;
 	_cleanup_fd_ int dirfd = -1;
 	const char *file;
 	int r;

@@ -260,7 +260,7 @@ static void add_alternative(scmp_filter_ctx ctx, const struct policy_rule *rule,
 		if (c[at].operator== POLICY_MASKED)
 			compare[at] = SCMP_CMP(c[at].argument, SCMP_CMP_MASKED_EQ, c[at].mask, value);
 		else
-			compare[at] = SCMP_CMP(c[at].argument, SCMP_CMP_EQ, value);
+			compare[at] = SCMP_CMP(c[at].argument, SCMP_CMP_EQ, value, 0);
 		add_alternative(ctx, rule, c, n, compare, at + 1);
 	}
 }
