@@ -8,7 +8,7 @@
 
 #include <ctype.h>
 #include <fcntl.h>
-#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,19 +30,19 @@ static void print_header(FILE *out, const char *file, const char *name, const st
 static int compile(const char *path, bool untrusted, struct policy *policy, struct policy_program *program, char *name,
 		   size_t name_size, struct err *err)
 {
-	_cleanup_free_ char *directory_copy = strdup(path);
-	_cleanup_free_ char *base_copy = strdup(path);
 	_cleanup_free_ char *text = NULL;
 	_cleanup_fd_ int dirfd = -1;
-	const char *file;
+	const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+	char folder[PATH_MAX] = ".";
 	int r;
 
-	if (!directory_copy || !base_copy)
-		return err_sys(err, ENOMEM, "read %s", path);
-	dirfd = open(dirname(directory_copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (slash && (size_t)(slash - path) < sizeof(folder)) {
+		memcpy(folder, path, (size_t)(slash - path));
+		folder[slash - path] = '\0';
+	}
+	dirfd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return err_sys(err, errno, "open the folder of %s", path);
-	file = basename(base_copy);
 	if (!str_copy(name, name_size, file))
 		return err_set(err, EINVAL, "the name %s is too long", file);
 	*strchrnul(name, '.') = '\0';
