@@ -317,6 +317,8 @@ static int on_headers_complete(http_parser *parser)
 	struct http_request *r = &c->request;
 	const char *expect;
 
+	if (parser->http_major != 1)
+		return refuse(c, 505);
 	for (unsigned i = 0; i < c->n_headers; i++) {
 		c->headers[i].name = c->head.data + c->name_at[i];
 		c->headers[i].value = c->value_at[i] ? c->head.data + c->value_at[i] : "";
@@ -416,6 +418,8 @@ static const char *refusal(unsigned status)
 		return "The request header is too large";
 	case 503:
 		return "Too many requests are being received, try again";
+	case 505:
+		return "HTTP/1.1 and HTTP/1.0 are spoken here";
 	default:
 		return "Malformed HTTP request";
 	}

@@ -1,6 +1,7 @@
 #include "api/router.h"
 
 #include "api/admin.h"
+#include "api/health.h"
 #include "api/images.h"
 #include "api/inventory.h"
 #include "api/run.h"
@@ -29,7 +30,7 @@ static const struct endpoint endpoints[] = {
 	{"/", BIT(GET), false, status_banner},
 	{"/version", BIT(GET), false, status_version},
 	{"/stats", BIT(GET), false, status_stats},
-	{"/healthz", BIT(GET) | BIT(HEAD), false, status_health},
+	{"/healthz", BIT(GET) | BIT(HEAD), false, health_get},
 	{"/readyz", BIT(GET) | BIT(HEAD), false, status_ready},
 	{"/v1/apps", BIT(GET), true, apps_list},
 	{"/v1/apps", BIT(POST), true, apps_create},

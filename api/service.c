@@ -2,6 +2,7 @@
 
 #include "api/dispatcher.h"
 #include "api/env.h"
+#include "api/health.h"
 #include "api/peers.h"
 #include "api/router.h"
 #include "api/settings.h"
@@ -91,11 +92,19 @@ static void on_drain(void *context, uint64_t deadline_us)
 	(void)event_add(service->drain_event, &interval);
 }
 
+static void on_status(void *context, uint64_t id, const struct ctl_status_row *rows, unsigned n_rows)
+{
+	struct service *service = context;
+
+	health_answer(&service->api, id, rows, n_rows);
+}
+
 static const struct server_callbacks callbacks = {
 	.config = on_config,
 	.channel = on_channel,
 	.listener = on_listener,
 	.drain = on_drain,
+	.status = on_status,
 };
 
 static void on_control(evutil_socket_t fd, short what, void *context)

@@ -37,22 +37,19 @@ void status_stats(struct http_request *request, const struct path_match *match)
 	api_reply(request, 200, &body);
 }
 
-void status_health(struct http_request *request, const struct path_match *match)
-{
-	(void)match;
-	answer(request, "{\"status\":\"ok\"}");
-}
-
 void status_ready(struct http_request *request, const struct path_match *match)
 {
 	struct api *api = api_loop_of(request)->api;
-	bool sandbox = peers_connected(api->peers, PEER_SANDBOX), rootfs = peers_connected(api->peers, PEER_ROOTFS);
 
 	(void)match;
-	if (atomic_load(&api->draining))
+	if (atomic_load(&api->draining)) {
 		api_reply_error(request, 503, "ferrite is draining");
-	else if (!sandbox || !rootfs)
-		api_reply_error(request, 503, "%s is not running", peer_name(sandbox ? PEER_ROOTFS : PEER_SANDBOX));
-	else
-		answer(request, "{\"status\":\"ready\"}");
+		return;
+	}
+	for (unsigned peer = PEER_SANDBOX; peer < PEER_MAX; peer++)
+		if (!peers_connected(api->peers, (enum peer)peer)) {
+			api_reply_error(request, 503, "%s is not running", peer_name((enum peer)peer));
+			return;
+		}
+	answer(request, "{\"status\":\"ready\"}");
 }

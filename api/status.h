@@ -4,6 +4,6 @@
 
 #include "api/api.h"
 
-api_handler status_banner, status_version, status_stats, status_health, status_ready;
+api_handler status_banner, status_version, status_stats, status_ready;
 
 #endif

@@ -182,6 +182,7 @@ START_TEST(limits_are_kept)
 		{"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400 "},
 		{"POST /stop HTTP/1.1\r\nContent-Length: 1001\r\n\r\nx", "HTTP/1.1 413 "},
 		{"NONSENSE\r\n\r\n", "HTTP/1.1 400 "},
+		{"GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 505 "},
 		{"GET / HTTP/1.1\r\nno colon\r\n\r\n", "HTTP/1.1 400 "},
 		{"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 400 "},
 	};
