@@ -47,3 +47,15 @@ $(eval $(call unit_test,test_settings,tests/unit/supervisor/test_settings.c,ferr
 $(eval $(call fuzz_target,fuzz_ipc,tests/fuzz/fuzz_ipc.c,common))
 $(eval $(call fuzz_target,fuzz_config,tests/fuzz/fuzz_config.c,ferrited common,-lcap))
 $(eval $(call fuzz_target,fuzz_policy,tests/fuzz/fuzz_policy.c,policy common,-lseccomp))
+
+# Units and script for init systems, with the prefix in the place of /usr.
+INIT_FILES := $(addprefix $(BUILD)/init/,ferrited.service ferrited.socket ferrited.init)
+$(BUILD)/init/%: tools/init/% force
+	@mkdir -p $(@D)
+	$(Q)sed 's#/usr/sbin/#$(sbindir)/#' $< >$@.new
+	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+all: $(INIT_FILES)
+INSTALLED_FILES += docs/man/ferrited.8=share/man/man8/ferrited.8 docs/man/ferrited.conf.5=share/man/man5/ferrited.conf.5 \
+	$(BUILD)/init/ferrited.service=lib/systemd/system/ferrited.service \
+	$(BUILD)/init/ferrited.socket=lib/systemd/system/ferrited.socket \
+	$(BUILD)/init/ferrited.init=share/ferrite/ferrited.init
