@@ -1,6 +1,5 @@
 # The driver-API table and what is made from it, the driver loader, the libraries of the software device, ferrite-gpu.
 
-comma := ,
 CUDA_TABLES := cudaexec/driver_types.txt cudaexec/driver_api.txt
 CUDA_GENERATED := $(addprefix $(BUILD)/gen/,cuda_api.h cuda_driver_members.h cuda_driver_symbols.h cuda_errors.h \
 	cuda_entries.h cuda_abi_facts.h cuda_abi_signatures.h)
@@ -37,12 +36,17 @@ endif
 $(eval $(call library,gpu,$(addprefix cudaexec/gpu/,capabilities.c requirement.c visible.c ldcache.c driverproc.c rootfs.c \
 	driverfiles.c nvml.c inventory.c injection.c backend.c grants.c document.c service.c)))
 $(eval $(call program,libexec/ferrite-gpu,cudaexec/gpu/main.c,gpu common,-levent_core -ljansson -ldl))
+FAKE_ROOT := tests/unit/cudaexec/gpu/fake_root.c
+$(eval $(call unit_test,test_injection,tests/unit/cudaexec/gpu/test_injection.c $(FAKE_ROOT),gpu common,-ljansson -ldl))
+$(eval $(call unit_test,test_gpu_service,tests/unit/cudaexec/gpu/test_service.c $(FAKE_ROOT),gpu common,-ljansson -ldl))
+$(BUILD)/tests/unit/test_gpu_service: | $(BUILD)/libexec/ferrite-gpu
 $(eval $(call unit_test,test_gpu_grammar,tests/unit/cudaexec/gpu/test_grammar.c,gpu common))
 $(eval $(call unit_test,test_ldcache,tests/unit/cudaexec/gpu/test_ldcache.c,gpu common))
 $(eval $(call fuzz_target,fuzz_ldcache,tests/fuzz/fuzz_ldcache.c,gpu common))
 
 # Device code images: used by the software device and by the bundler.
 $(eval $(call library,fatbin,cudaexec/softdev/fatbin.c))
+$(eval $(call unit_test,test_fatbin,tests/unit/cudaexec/softdev/test_fatbin.c,fatbin common,-lzstd))
 $(eval $(call fuzz_target,fuzz_fatbin,tests/fuzz/fuzz_fatbin.c,fatbin common,-lzstd))
 
 # The software device: a driver like any other, in a folder of its own. It must load in containers that have a C library
@@ -50,17 +54,16 @@ $(eval $(call fuzz_target,fuzz_fatbin,tests/fuzz/fuzz_fatbin.c,fatbin common,-lz
 SOFTDEV_DIR := lib/ferrite/software-device
 SOFTDEV_SOURCES := $(filter-out cudaexec/softdev/nvml.c,$(wildcard cudaexec/softdev/*.c)) cudaexec/cuda_result.c \
 	supervisor/err.c supervisor/util.c supervisor/str.c
+SOFTDEV_EXPORTS := -Wl,--version-script=$(BUILD)/gen/software-device.map -Wl,-z,nodelete
 $(eval $(call shared,$(SOFTDEV_DIR)/libcuda.so.1,$(SOFTDEV_SOURCES) $(BUILD)/gen/cuda_twins.c,libcuda.so.1,-l:libzstd.a \
-	-lm -lpthread,-Wl$(comma)--version-script=$(BUILD)/gen/software-device.map -Wl$(comma)-z$(comma)nodelete))
+	-lm -lpthread,$$(SOFTDEV_EXPORTS)))
 $(BUILD)/$(SOFTDEV_DIR)/libcuda.so.1: | $(BUILD)/gen/software-device.map
 NVML_SOURCES := cudaexec/softdev/nvml.c supervisor/str.c supervisor/err.c
-$(eval $(call shared,$(SOFTDEV_DIR)/libnvidia-ml.so.1,$(NVML_SOURCES),libnvidia-ml.so.1,-ldl,-Wl$(comma)--version-script=cudaexec/softdev/nvml.map))
+NVML_EXPORTS := -Wl,--version-script=cudaexec/softdev/nvml.map
+$(eval $(call shared,$(SOFTDEV_DIR)/libnvidia-ml.so.1,$(NVML_SOURCES),libnvidia-ml.so.1,-ldl,$$(NVML_EXPORTS)))
 $(BUILD)/$(SOFTDEV_DIR)/%.so: | $(BUILD)/$(SOFTDEV_DIR)/%.so.1
 	$(Q)ln -sf $*.so.1 $@
 all: $(BUILD)/$(SOFTDEV_DIR)/libcuda.so $(BUILD)/$(SOFTDEV_DIR)/libnvidia-ml.so
-$(eval $(call unit_test,test_fatbin,tests/unit/cudaexec/softdev/test_fatbin.c,fatbin common,-lzstd))
-$(eval $(call unit_test,test_injection,tests/unit/cudaexec/gpu/test_injection.c tests/unit/cudaexec/gpu/fake_root.c,gpu \
-	common,-ljansson -ldl))
 
 # The driver API as a program sees it: the built library, opened by path.
 DRIVER_API_FIXTURE := tests/unit/cudaexec/softdev/driver_fixture.c
@@ -68,7 +71,7 @@ $(eval $(call unit_test,test_api_state,tests/unit/cudaexec/softdev/test_api_stat
 	common,-ldl))
 $(eval $(call unit_test,test_api_work,tests/unit/cudaexec/softdev/test_api_work.c $(DRIVER_API_FIXTURE),cudadriver \
 	common,-ldl))
-$(addprefix $(BUILD)/tests/unit/,test_api_state test_api_work): | \
+$(addprefix $(BUILD)/tests/unit/,test_api_state test_api_work test_gpu_service): | \
 	$(addprefix $(BUILD)/$(SOFTDEV_DIR)/,libcuda.so.1 libnvidia-ml.so.1)
 
 # As the examples' PTX, see examples/module.mk.
@@ -78,8 +81,3 @@ ptx::
 	$(Q)$(PTX_COMPILE) $(API_KERNELS).ptx.new $(API_KERNELS).cu
 	$(Q)sed -e 's/^\.version .*/.version $(PTX_VERSION)/' -e '/^\/\//d' $(API_KERNELS).ptx.new >$(API_KERNELS).ptx
 	$(Q)rm -f $(API_KERNELS).ptx.new
-
-$(eval $(call unit_test,test_gpu_service,tests/unit/cudaexec/gpu/test_service.c tests/unit/cudaexec/gpu/fake_root.c,gpu \
-	common,-ljansson -ldl))
-$(BUILD)/tests/unit/test_gpu_service: | $(BUILD)/libexec/ferrite-gpu $(addprefix $(BUILD)/$(SOFTDEV_DIR)/,libcuda.so.1 \
-	libnvidia-ml.so.1)
