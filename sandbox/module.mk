@@ -18,6 +18,7 @@ $(eval $(call unit_test,test_device_policy,tests/unit/sandbox/test_device_policy
 $(eval $(call unit_test,test_requests,tests/unit/sandbox/test_requests.c,sandbox common,-lmnl -lcap))
 $(eval $(call unit_test,test_root,tests/unit/sandbox/test_root.c,sandbox common))
 $(eval $(call unit_test,test_channel,tests/unit/sandbox/test_channel.c,sandbox common))
+$(eval $(call unit_test,test_function_policy,tests/unit/sandbox/test_function_policy.c,common,-lseccomp))
 $(eval $(call fuzz_target,fuzz_sandbox,tests/fuzz/fuzz_sandbox.c,sandbox common,-lmnl -lcap))
 
 # Programs of tests/integration/test_sandbox.py, and of the bench.
