@@ -274,6 +274,8 @@ static int find_docker(struct finder *f, const struct layers_file *file, struct 
 		r = image_docker_parse(text, length, &docker, err);
 	if (r == 0)
 		r = choose_docker(f, &docker, &chosen, err);
+	if (r == 0 && (!docker.entries || chosen >= docker.count))
+		r = err_set(err, EINVAL, "manifest.json names no image");
 	if (r < 0)
 		return r;
 	entry = &docker.entries[chosen];
@@ -294,7 +296,10 @@ static int find_docker(struct finder *f, const struct layers_file *file, struct 
 		(void)str_copy(layer->digest, sizeof(layer->digest), layer->file->digest);
 	}
 	image->n_layers = entry->n_layers;
-	json_array_foreach((json_t *)entry->tags, i, tag) add_name(image, json_string_value(tag));
+	json_array_foreach((json_t *)entry->tags, i, tag)
+	{
+		add_name(image, json_string_value(tag));
+	}
 	return r;
 }
 

@@ -9,10 +9,8 @@
 
 #if defined(__x86_64__)
 #define HOST_MACHINE EM_X86_64
-#elif defined(__aarch64__)
-#define HOST_MACHINE EM_AARCH64
 #else
-#error "ferrite knows x86-64 and AArch64"
+#define HOST_MACHINE EM_AARCH64
 #endif
 
 /* A file or bytes in memory. */

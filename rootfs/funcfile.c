@@ -772,13 +772,15 @@ static int check_json(const char *name, const char *text, size_t length, struct 
 int function_file_parse(const char *file_name, const char *text, size_t length, struct function_file **ret_file,
 			struct err *err)
 {
-	_cleanup_(function_file_release) struct function_file *f = calloc(1, sizeof(*f));
+	_cleanup_(function_file_release) struct function_file *f = NULL;
 	struct err local = ERR_INIT;
-	struct reading r = {f, "", err ? err : &local};
+	struct reading r = {.place = "", .err = err ? err : &local};
 	int result = 0;
 
+	f = calloc(1, sizeof(*f));
 	if (!f || !(f->file_name = strdup(file_name)))
 		return err_sys(err, ENOMEM, "read %s", file_name);
+	r.file = f;
 	if (length > FUNCTION_FILE_MAX)
 		return err_set(err, E2BIG, "%s is larger than %d bytes", file_name, FUNCTION_FILE_MAX);
 	if (is_json_name(file_name))

@@ -369,14 +369,15 @@ static int run(struct import *im, const char *name, struct import_result *result
 int import_run(const struct import_request *request, struct import_result *ret_result, char *phase, struct err *err)
 {
 	_cleanup_(import_result_clear) struct import_result result = {0};
-	_cleanup_free_ struct import *im = calloc(1, sizeof(*im));
+	_cleanup_free_ struct import *im = NULL;
 	char text[REFERENCE_TEXT_MAX], unused[REPORT_PHASE_MAX];
 	const char *name = request->name && *request->name ? request->name : NULL;
 	struct reference reference;
-	int r = im ? 0 : err_sys(err, ENOMEM, "import an image");
+	int r;
 
-	if (r < 0)
-		return r;
+	im = calloc(1, sizeof(*im));
+	if (!im)
+		return err_sys(err, ENOMEM, "import an image");
 	*im = (struct import){.request = request, .store = request->store, .phase = phase ? phase : unused};
 	begin(im, "name");
 	if (name) {

@@ -53,7 +53,10 @@ static int run_import(void *context, struct err *err)
 	r = import_run(&w->import, &result, phase, err);
 	if (r < 0)
 		return fail_in(phase, r, err);
-	json_array_foreach(result.verified, i, id) report_text(JOB_VERIFIED, 0, 0, json_string_value(id));
+	json_array_foreach(result.verified, i, id)
+	{
+		report_text(JOB_VERIFIED, 0, 0, json_string_value(id));
+	}
 	for (i = 0; i < result.n_names; i++)
 		report_text(JOB_NAME, 0, 0, result.names[i]);
 	report.a = result.image.size;

@@ -181,8 +181,10 @@ int store_set_names(struct store *store, char *const *names, size_t n_names, con
 {
 	_cleanup_free_ struct store_name *list = copy_names(store, n_names);
 	size_t count = store->n_names;
-	int r = list ? 0 : err_sys(err, ENOMEM, "add a name to the image store");
+	int r = 0;
 
+	if (!list)
+		return err_sys(err, ENOMEM, "add a name to the image store");
 	for (size_t i = 0; r == 0 && i < n_names; i++)
 		r = set_name(list, &count, names[i], value, err);
 	if (r == 0) {
@@ -191,7 +193,7 @@ int store_set_names(struct store *store, char *const *names, size_t n_names, con
 	}
 	if (r < 0) {
 		/* Texts that are not in the old list were made here. */
-		for (size_t i = 0; list && i < count; i++)
+		for (size_t i = 0; i < count; i++)
 			if (!find_in(store->names, store->n_names, list[i].name))
 				free(list[i].name);
 		return r;

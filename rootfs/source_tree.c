@@ -133,7 +133,7 @@ static int read_key(struct reader *r, struct source_node *node, const yaml_event
 		result = fail(r, line, "a key is a plain word");
 	if (result == 0)
 		result = take_scalar(r, event, &key);
-	if (result < 0)
+	if (result < 0 || !key)
 		return result;
 	if (source_member(node, key)) {
 		char shown[80];

@@ -68,17 +68,26 @@ static int raw_error(struct stream *s, struct err *err)
 		       "the compressed data is damaged or cut off: %s", text ? text : "unknown cause");
 }
 
-int stream_open(int fd, const struct stream_options *options, struct stream **ret_stream, struct err *err)
+static struct stream *stream_new(int fd, const struct stream_options *options)
 {
-	_cleanup_(stream_free) struct stream *s = calloc(1, sizeof(*s));
+	struct stream *s = calloc(1, sizeof(*s));
 
 	if (!s)
-		return err_sys(err, ENOMEM, "read an archive");
+		return NULL;
 	s->fd = fd;
 	s->options = *options;
 	s->out_digest = digest_new();
 	s->raw = archive_read_new();
 	if (!s->raw || !s->out_digest)
+		stream_free(&s);
+	return s;
+}
+
+int stream_open(int fd, const struct stream_options *options, struct stream **ret_stream, struct err *err)
+{
+	_cleanup_(stream_free) struct stream *s = stream_new(fd, options);
+
+	if (!s)
 		return err_sys(err, ENOMEM, "read an archive");
 	/* Nothing but these: every other filter is attack surface, and some would start programs. */
 	if (archive_read_support_filter_gzip(s->raw) != ARCHIVE_OK ||

@@ -242,15 +242,16 @@ static int walk_folder(struct walk *w, int dir_fd, unsigned depth, struct err *e
 
 int tree_walk(int root_fd, const struct tree_visitor *visitor, struct tree_result *ret_result, struct err *err)
 {
-	_cleanup_free_ struct walk *w = calloc(1, sizeof(*w));
+	_cleanup_free_ struct walk *w = NULL;
 	_cleanup_(digest_release) struct digest *digest = digest_new();
 	_cleanup_fd_ int fd = beneath_open(root_fd, "", O_RDONLY | O_DIRECTORY, 0);
 	int r;
 
-	if (!w || !digest)
-		return err_sys(err, ENOMEM, "walk a layer");
 	if (fd < 0)
 		return err_sys(err, -fd, "open a layer");
+	w = calloc(1, sizeof(*w));
+	if (!w || !digest)
+		return err_sys(err, ENOMEM, "walk a layer");
 	w->digest = digest;
 	w->visitor = visitor;
 	r = walk_folder(w, fd, 0, err);
