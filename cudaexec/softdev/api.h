@@ -82,6 +82,7 @@ struct function {
 	struct module *module;
 	const struct ptx_kernel *kernel;
 	uint32_t dynamic_shared_max;
+	uint64_t block_cost; /* warp instructions of one block in the last launch, 0: not known yet */
 };
 
 struct library {

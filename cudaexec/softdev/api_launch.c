@@ -4,6 +4,8 @@
 #include <string.h>
 
 #define LAUNCH_ATTRIBUTES_MAX 64u
+#define SMALL_LAUNCH_COST     50000u /* warp instructions: some tens of microseconds */
+#define SMALL_LAUNCH_WARPS    64u    /* taken for small when nothing is known */
 
 /* Copies the arguments that `kernelParams` points to. */
 static CUresult params_from_list(const struct ptx_kernel *kernel, void **list, uint8_t *buffer)
@@ -64,11 +66,37 @@ static bool is_launch_error(enum ptx_status status)
 	       status == PTX_COOPERATIVE_LAUNCH_TOO_LARGE;
 }
 
-static CUresult run(struct context *context, const struct function *function, const struct ptx_launch *launch)
+static uint64_t block_count(const struct ptx_launch *launch)
+{
+	return (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2]; /* below 2^63 by the limits of grids */
+}
+
+/*
+ * Threads for a launch: 1 when it is so small that waking another thread, and waiting until it had its turn on a CPU,
+ * would take longer than the kernel; else 0 for all.
+ */
+static uint32_t workers_for(const struct function *function, const struct ptx_launch *launch)
+{
+	uint64_t blocks = block_count(launch), cost;
+	uint32_t warps = (launch->block[0] * launch->block[1] * launch->block[2] + PTX_WARP - 1) / PTX_WARP;
+
+	if (launch->cooperative)
+		return 0;
+	if (function->block_cost == 0)
+		return blocks <= SMALL_LAUNCH_WARPS / warps;
+	return !__builtin_mul_overflow(blocks, function->block_cost, &cost) && cost <= SMALL_LAUNCH_COST;
+}
+
+static CUresult run(struct context *context, struct function *function, struct ptx_launch *launch)
 {
 	struct ptx_log log = PTX_LOG_INIT;
-	enum ptx_status status = ptx_launch(function->module->ptx, function->kernel, launch, NULL, &log);
+	struct ptx_launch_stats stats = {0};
+	enum ptx_status status;
 
+	launch->workers = workers_for(function, launch);
+	status = ptx_launch(function->module->ptx, function->kernel, launch, &stats, &log);
+	if (status == PTX_OK)
+		function->block_cost = MAX(stats.instructions / block_count(launch), (uint64_t)1);
 	if (status == PTX_OK || is_launch_error(status))
 		return (CUresult)status;
 	context->fault = (CUresult)status;
