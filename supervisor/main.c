@@ -35,7 +35,8 @@ static struct {
 } arguments;
 
 static struct supervisor supervisor;
-static bool own_socket; /* api.sock is ours, not the service manager's */
+static bool own_socket;	 /* api.sock is ours, not the service manager's */
+static bool own_folders; /* the run directory was taken into use */
 
 static void print_help(void)
 {
@@ -238,6 +239,24 @@ static int make_top(enum setting setting, struct err *err)
 	return 0;
 }
 
+/* The servers' run folders are emptied at each start: no state may lie in them. */
+static int check_apart(const char *state_dir, const char *run_dir, struct err *err)
+{
+	size_t length = strlen(run_dir);
+	bool same = strcmp(state_dir, run_dir) == 0;
+
+	for (int i = PEER_API; i < PEER_MAX && strncmp(state_dir, run_dir, length) == 0 && state_dir[length] == '/';
+	     i++) {
+		const char *rest = state_dir + length + 1;
+		size_t n = strlen(process_rows[i].name);
+
+		same |= strncmp(rest, process_rows[i].name, n) == 0 && (rest[n] == '/' || rest[n] == '\0');
+	}
+	return same ? err_set(err, EINVAL, "state_dir %s and run_dir %s must be apart: the run directory is emptied",
+			      state_dir, run_dir)
+		    : 0;
+}
+
 static int make_folders(int *ret_lock_fd, struct err *err)
 {
 	const char *state_dir = settings_get(&supervisor.settings, SETTING_STATE_DIR);
@@ -248,6 +267,8 @@ static int make_folders(int *ret_lock_fd, struct err *err)
 		*ret_lock_fd = r = folders_lock(run_dir, err);
 	if (r >= 0)
 		r = make_top(SETTING_STATE_DIR, err);
+	if (r == 0)
+		r = check_apart(state_dir, run_dir, err);
 	for (int i = PEER_API; r == 0 && i < PEER_MAX; i++) {
 		const struct process_row *row = &process_rows[i];
 		uid_t uid = process_uid(row, supervisor.place.uid_base);
@@ -414,6 +435,7 @@ static int prepare(int *ret_lock_fd, int *ret_ids_fd, struct err *err)
 {
 	int r = make_folders(ret_lock_fd, err);
 
+	own_folders = r == 0;
 	/* From here on nothing of a predecessor's may live: its instances use ids and folders that are handed out anew.
 	 */
 	if (r == 0)
@@ -441,7 +463,7 @@ static void clean_up(void)
 	if (cgroup_tree_kill(&supervisor.cgroups, NULL, 2000, &err) < 0 ||
 	    cgroup_tree_remove(&supervisor.cgroups, NULL, 2000, &err) < 0)
 		log_warn("a cgroup is left", LOG_STR("error", err.text));
-	for (int i = PEER_API; i < PEER_MAX; i++) {
+	for (int i = PEER_API; i < PEER_MAX && own_folders; i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", run_dir, process_rows[i].name);
 		if (folders_empty(path, &err) == 0)
 			(void)rmdir(path);
@@ -452,14 +474,28 @@ static void clean_up(void)
 	folders_unlock(run_dir);
 }
 
+/* Only what the service manager meant to pass stays open, and no file of ours may become standard error. */
+static int take_descriptors(struct err *err)
+{
+	int r, fd;
+
+	for (fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) != fd)
+			return err_sys(err, errno, "open the null device");
+	r = listen_take_passed(&supervisor.listeners, err);
+	if (r < 0)
+		return r;
+	return close_range(STDERR_FILENO + 1 + (unsigned)r, ~0u, 0) < 0 ? err_sys(err, errno, "close descriptors") : 0;
+}
+
 static int run(struct err *err)
 {
 	_cleanup_fd_ int lock_fd = -1, ids_fd = -1;
 	char unknown[64];
 	int r;
 
-	r = listen_take_passed(&supervisor.listeners, err);
-	if (r >= 0)
+	r = take_descriptors(err);
+	if (r == 0)
 		r = read_settings(&supervisor.settings, unknown, sizeof(unknown), err);
 	if (r < 0)
 		return r;

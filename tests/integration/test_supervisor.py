@@ -498,6 +498,37 @@ def test_two_beside_each_other_get_ids_of_their_own():
         equal((one.end(), two.end()), (0, 0), "exit statuses")
 
 
+def test_state_in_the_run_directory_is_refused():
+    with tempfile.TemporaryDirectory(prefix="ferrite-sup-") as folder:
+        for state in ("run", "run/api", "run/rootfs/deep"):
+            command = [FERRITED, "--state-dir", f"{folder}/{state}", "--run-dir", f"{folder}/run", "--listen", "none"]
+            kept = Path(folder) / state / "api" / "kept"
+            kept.parent.mkdir(parents=True)
+            kept.write_text("state")
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20, env={})
+            equal(done.returncode, 1, f"{state}: exit status")
+            check("must be apart" in done.stderr, done.stderr)
+            equal(kept.read_text(), "state", "what was there")
+            shutil.rmtree(f"{folder}/run")
+
+
+def test_descriptors_of_the_caller_are_closed():
+    with tempfile.TemporaryDirectory(prefix="ferrite-sup-") as folder, open("/etc/passwd") as leak:
+        os.set_inheritable(leak.fileno(), True)
+        command = [FERRITED, "--state-dir", f"{folder}/state", "--run-dir", f"{folder}/run", "--listen", "none"]
+        environment = {**QUICK, "FERRITE_LIBEXEC_DIR": str(LIBEXEC)}
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, close_fds=False)
+        while b"ferrited is ready" not in process.stderr.readline():
+            pass
+        for pid in (process.pid, *children_of(process.pid)):
+            open_files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            check("/etc/passwd" not in open_files, f"{comm_of(pid)} has {open_files}")
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+        process.stderr.close()
+        equal(process.wait(20), 0, "exit status")
+
+
 def test_a_port_in_use_is_named_with_the_cure():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
