@@ -122,9 +122,10 @@ static void print_table(const struct output_table *table, bool empty_too)
 
 	for (size_t i = 0; i < table->n_columns; i++)
 		widths[i] = (int)strlen(table->headings[i]);
-	for (size_t i = 0; i < table->n_cells; i++)
-		if (table->cells[i])
-			widths[i % table->n_columns] = MAX(widths[i % table->n_columns], (int)strlen(table->cells[i]));
+	for (size_t row = 0; row < table->n_cells; row += table->n_columns)
+		for (size_t i = 0; i < table->n_columns; i++)
+			if (table->cells[row + i])
+				widths[i] = MAX(widths[i], (int)strlen(table->cells[row + i]));
 	if (table->n_cells > 0 || empty_too)
 		print_row(table, table->headings, widths);
 	for (size_t i = 0; i < table->n_cells; i += table->n_columns)
