@@ -15,7 +15,7 @@ $(eval $(call program,libexec/ferrite-api,api/main.c,api common,$(API_LDLIBS)))
 $(eval $(call program,tests/api_parent,tests/integration/api_parent.c,common,-lpthread))
 TEST_PROGRAMS += $(BUILD)/tests/api_parent
 
-API_TESTS := test_http test_path test_model test_env test_sniff test_store test_budget test_image test_answer
+API_TESTS := test_http test_peers test_function test_path test_model test_env test_sniff test_store test_budget test_image test_answer
 $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,api common,$(API_LDLIBS))))
 
 API_FUZZ := fuzz_api_http fuzz_api_json fuzz_api_answer fuzz_api_image
