@@ -210,8 +210,8 @@ static int change_directory(struct child *child, struct err *err)
 static int join_new_session(struct child *child, struct err *err)
 {
 	(void)child;
-	/* ENOSYS: a kernel without keys; EPERM: the server's own filter forbids keyrings to all of its children. */
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS && errno != EPERM)
+	/* ENOSYS: a kernel without keys. */
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS)
 		return err_sys(err, errno, "join an empty keyring");
 	if (setsid() < 0)
 		return err_sys(err, errno, "make a session");
