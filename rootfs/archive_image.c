@@ -259,27 +259,14 @@ static int choose_docker(const struct finder *f, const struct image_docker *dock
 	return 0;
 }
 
-static int find_docker(struct finder *f, const struct layers_file *file, struct err *err)
+static int take_docker(struct finder *f, const struct image_docker_entry *entry, struct err *err)
 {
-	_cleanup_(image_docker_clear) struct image_docker docker = {0};
-	_cleanup_free_ char *text = NULL;
-	const struct image_docker_entry *entry;
-	const struct layers_file *config;
+	const struct layers_file *config = find(f, entry->config);
 	struct archive_image *image = f->image;
-	size_t length = 0, chosen = 0, i;
 	json_t *tag;
-	int r = read_text(f, file, IMAGE_MANIFEST_MAX, &text, &length, err);
+	size_t i;
+	int r;
 
-	if (r == 0)
-		r = image_docker_parse(text, length, &docker, err);
-	if (r == 0)
-		r = choose_docker(f, &docker, &chosen, err);
-	if (r == 0 && (!docker.entries || chosen >= docker.count))
-		r = err_set(err, EINVAL, "manifest.json names no image");
-	if (r < 0)
-		return r;
-	entry = &docker.entries[chosen];
-	config = find(f, entry->config);
 	if (!config)
 		return missing(entry->config, err);
 	r = check_promise(config, entry->config, err);
@@ -301,6 +288,22 @@ static int find_docker(struct finder *f, const struct layers_file *file, struct 
 		add_name(image, json_string_value(tag));
 	}
 	return r;
+}
+
+static int find_docker(struct finder *f, const struct layers_file *file, struct err *err)
+{
+	_cleanup_(image_docker_clear) struct image_docker docker = {0};
+	_cleanup_free_ char *text = NULL;
+	size_t length = 0, chosen = 0;
+	int r = read_text(f, file, IMAGE_MANIFEST_MAX, &text, &length, err);
+
+	if (r == 0)
+		r = image_docker_parse(text, length, &docker, err);
+	if (r == 0)
+		r = choose_docker(f, &docker, &chosen, err);
+	if (r < 0 || !docker.entries)
+		return r < 0 ? r : -EINVAL;
+	return take_docker(f, &docker.entries[chosen], err);
 }
 
 int archive_image_find(int folder_fd, const struct layers_files *files, const char *name, struct archive_image *ret,

@@ -112,6 +112,9 @@ static const char *familiar(const char *name)
 		if (strncmp(name, prefixes[i], strlen(prefixes[i])) != 0)
 			continue;
 		name += strlen(prefixes[i]);
+		/* What would be taken for a host without it keeps "docker.io/". */
+		if (strchr(name, '/') && is_host(name, strcspn(name, "/")))
+			return name - strlen(prefixes[0]);
 		break;
 	}
 	if (strncmp(name, "library/", 8) == 0 && !strchr(name + 8, '/'))

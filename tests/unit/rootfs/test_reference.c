@@ -15,6 +15,8 @@ static const struct {
 	{"docker.io/library/hello:1", "hello:1"},
 	{"index.docker.io/iron/hello", "iron/hello:latest"},
 	{"library/hello", "hello:latest"},
+	{"docker.io/a.b/c", "docker.io/a.b/c:latest"},
+	{"index.docker.io/a.b/c", "docker.io/a.b/c:latest"},
 	{"library/a/b", "library/a/b:latest"},
 	{"host:5000/x", "host:5000/x:latest"},
 	{"host:5000/x:1", "host:5000/x:1"},
