@@ -97,7 +97,7 @@ bool network_read(const char *name, enum sbx_network *ret_network)
 	static const char *const names[] = {
 		[SBX_NETWORK_NONE] = "none", [SBX_NETWORK_BRIDGE] = "bridge", [SBX_NETWORK_HOST] = "host"};
 
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+	for (unsigned i = 0; name && i < ARRAY_LEN(names); i++)
 		if (strcmp(name, names[i]) == 0) {
 			*ret_network = (enum sbx_network)i;
 			return true;

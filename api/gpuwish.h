@@ -17,6 +17,7 @@ struct gpu_wish {
 /* Reads a number of GPUs, or an object with the keys of bundle.md. -EINVAL names the key and what is wrong with it. */
 int gpu_wish_read(const json_t *value, struct gpu_wish *ret_wish, struct err *err);
 
+/* False for a name that is not known, and for NULL. */
 bool network_read(const char *name, enum sbx_network *ret_network);
 
 #endif

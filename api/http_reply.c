@@ -104,6 +104,9 @@ static bool send_parts(struct http_connection *c, const struct text *head, const
 			return false;
 		n = (ssize_t)head->length;
 	}
+	/* An answer without a body may come with no pointer to one. */
+	if (length == 0)
+		return true;
 	return evbuffer_add(c->output, (const char *)body + ((size_t)n - head->length),
 			    length - ((size_t)n - head->length)) == 0;
 }
