@@ -57,6 +57,7 @@ enum ptx_status {
 #define PTX_SHARED_MAX		    (64u << 10) /* static and dynamic together */
 #define PTX_PARAM_BYTES_MAX	    4096u	/* of one kernel */
 #define PTX_COOPERATIVE_THREADS_MAX (64u << 10)
+#define PTX_COOPERATIVE_BLOCKS_MAX  2048u
 #define PTX_VERSION_MAX		    90u /* PTX ISA 9.0 as major * 10 + minor; later minors of 9 are taken too */
 #define PTX_TARGET_MAX		    90u /* sm_90 */
 #define PTX_WORKERS_MAX		    256u
@@ -161,10 +162,10 @@ bool ptx_module_global(const struct ptx_module *module, const char *name, uint64
 struct ptx_launch {
 	uint32_t grid[3];
 	uint32_t block[3];
-	uint32_t shared_bytes; /* dynamic shared memory */
-	const void *params;    /* the parameter buffer, laid out as struct ptx_kernel says */
-	size_t param_bytes;    /* at least ptx_kernel.param_bytes */
-	bool cooperative;      /* grid-wide barriers work; the grid has at most PTX_COOPERATIVE_THREADS_MAX threads */
+	uint32_t shared_bytes;	     /* dynamic shared memory */
+	const void *params;	     /* the parameter buffer, laid out as struct ptx_kernel says */
+	size_t param_bytes;	     /* at least ptx_kernel.param_bytes */
+	bool cooperative;	     /* grid-wide barriers work; see PTX_COOPERATIVE_THREADS_MAX and _BLOCKS_MAX */
 	uint64_t instruction_budget; /* warp instructions of the whole launch, 0: unlimited */
 	uint32_t workers;	     /* use at most this many threads, 0: all of the device */
 };

@@ -19,13 +19,12 @@
 
 #include <stdatomic.h>
 
-#define EXEC_TURN      10000u /* instructions before another group of the warp gets a turn */
-#define EXEC_SLICE     20000u /* instructions before another warp of the block gets a turn */
-#define EXEC_BARRIERS  16u
-#define EXEC_WARPS_MAX (PTX_BLOCK_THREADS_MAX / PTX_WARP)
-#define EXEC_ALL       UINT32_MAX  /* the mask of all lanes */
-#define EXEC_STACK     (4u << 20)  /* bytes of frames of a warp beyond the kernel's own, when it calls functions */
-#define EXEC_LOCAL     (64u << 10) /* bytes of local memory of a thread beyond the kernel's own, likewise */
+#define EXEC_TURN     10000u /* instructions before another group of the warp gets a turn */
+#define EXEC_SLICE    20000u /* instructions before another warp of the block gets a turn */
+#define EXEC_BARRIERS 16u
+#define EXEC_ALL      UINT32_MAX  /* the mask of all lanes */
+#define EXEC_STACK    (4u << 20)  /* bytes of frames of a warp beyond the kernel's own, when it calls functions */
+#define EXEC_LOCAL    (64u << 10) /* bytes of local memory of a thread beyond the kernel's own, likewise */
 
 struct exec_frame {
 	const struct ptx_function *function;
@@ -108,7 +107,7 @@ struct exec_block {
 	uint64_t budget;			 /* instructions taken from the launch and not yet used */
 	struct device_range ranges[EXEC_RANGES]; /* allocations seen lately */
 	struct exec_barrier barriers[EXEC_BARRIERS];
-	struct exec_warp warps[EXEC_WARPS_MAX];
+	struct exec_warp warps[]; /* warp_count */
 };
 
 /* A launch. */

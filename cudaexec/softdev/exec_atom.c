@@ -97,7 +97,7 @@ static uint64_t new_64(uint32_t sub, uint64_t old, uint64_t b, uint64_t c)
 				  const uint64_t *addresses) \
 	{ \
 		uint##bits##_t *d = insn->dst != PTX_OPERAND_NONE ? exec_lanes(warp, insn->dst) : NULL; \
-		uint##bits##_t results[PTX_WARP]; \
+		uint##bits##_t results[PTX_WARP] = {0}; \
 		const uint##bits##_t *b = exec_lanes(warp, insn->b); \
 		const uint##bits##_t *c = insn->c != PTX_OPERAND_NONE ? exec_lanes(warp, insn->c) : b; \
 \

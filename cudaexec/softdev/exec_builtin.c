@@ -121,7 +121,7 @@ static size_t print_conversion(struct printer *printer, const char *format)
 	unsigned longs = 0;
 
 	/* Widths of at most three digits: longer ones are no use in a text of this size. */
-	while (format[n] && n < SPEC_MAX - 1 && strchr("-+ #0123456789.", format[n]) && digits < 3) {
+	while (n < SPEC_MAX - 1 && format[n] && strchr("-+ #0123456789.", format[n]) && digits < 3) {
 		digits = format[n] >= '0' && format[n] <= '9' ? digits + 1 : 0;
 		n++;
 	}

@@ -142,7 +142,8 @@ static void release_barriers(struct exec_block *block);
 enum exec_step op_EXIT(struct exec_warp *warp, const struct ptx_insn *insn, uint32_t mask)
 {
 	(void)insn;
-	for (struct exec_frame *frame = warp->frame; frame; frame = frame->parent)
+	warp->frame->live &= ~mask;
+	for (struct exec_frame *frame = warp->frame->parent; frame; frame = frame->parent)
 		frame->live &= ~mask;
 	warp->full = warp->frame->live;
 	warp->mask &= ~mask;

@@ -6,7 +6,7 @@
 
 /* Unsigned arithmetic wraps; 16-bit products must not be computed as (signed) int. */
 #define DEFINE(bits, type) \
-	UNARY(MOV_##bits, type, type, x) \
+	UNARY(MOV_##bits, type, type, (type)x) \
 	BINARY(ADD_##bits, type, (type)(x + y)) \
 	BINARY(SUB_##bits, type, (type)(x - y)) \
 	BINARY(MULLO_##bits, type, (type)(1u * x * y)) \
@@ -219,7 +219,7 @@ static inline uint64_t extract(uint64_t value, uint32_t position, uint32_t lengt
 	sign_at = at + bits > width ? width - 1 : at + bits - 1;
 	if (is_signed && bits != 0)
 		sign = value >> (sign_at & 63) & 1;
-	field = at < width ? value >> at : 0;
+	field = at < width ? value >> (at & 63) : 0;
 	/* Bits beyond the value are copies of the sign. */
 	if (at >= width)
 		field = 0 - sign;
@@ -385,11 +385,11 @@ HANDLER(UNPACK_64_16)
 
 /* --- width -------------------------------------------------------------------------------------------------------- */
 
-UNARY(CVT_U64_U32, uint64_t, uint32_t, x)
-UNARY(CVT_S64_S32, int64_t, int32_t, x)
+UNARY(CVT_U64_U32, uint64_t, uint32_t, (uint64_t)x)
+UNARY(CVT_S64_S32, int64_t, int32_t, (int64_t)x)
 UNARY(CVT_U32_U64, uint32_t, uint64_t, (uint32_t)x)
-UNARY(CVT_U32_U16, uint32_t, uint16_t, x)
-UNARY(CVT_S32_S16, int32_t, int16_t, x)
+UNARY(CVT_U32_U16, uint32_t, uint16_t, (uint32_t)x)
+UNARY(CVT_S32_S16, int32_t, int16_t, (int32_t)x)
 UNARY(CVT_U16_U32, uint16_t, uint32_t, (uint16_t)x)
 UNARY(CVT_U16_U64, uint16_t, uint64_t, (uint16_t)x)
 

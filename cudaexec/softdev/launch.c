@@ -81,11 +81,10 @@ static void set_root_frame(struct exec_warp *warp)
  * Maps the memory of a block: special registers, shared and local memory, stacks with registers. Pages cost nothing
  * until they are used, and begin as zeros, so a kernel never sees what another one left behind.
  */
-static bool make_block(struct exec_run *run, struct exec_block *block)
+static bool make_block(struct exec_run *run, struct exec_block *block, uint32_t warps)
 {
 	const struct ptx_function *function = run->function;
 	const bool calls = function->calls_any;
-	uint32_t warps = (run->threads + PTX_WARP - 1) / PTX_WARP;
 	size_t special_bytes = SPECIAL_BLOCK_COUNT * PTX_SPECIAL_BYTES,
 	       thread_bytes = SPECIAL_THREAD_COUNT * PTX_SPECIAL_BYTES;
 	size_t stack_bytes = round64(128 + function->register_bytes + (calls ? EXEC_STACK + 512 : 0));
@@ -137,10 +136,11 @@ static void free_block(struct exec_block *block)
 
 static struct exec_block *new_block(struct exec_run *run)
 {
-	struct exec_block *block = calloc(1, sizeof(*block));
+	uint32_t warps = (run->threads + PTX_WARP - 1) / PTX_WARP;
+	struct exec_block *block = calloc(1, sizeof(*block) + warps * sizeof(block->warps[0]));
 	int expected = PTX_OK;
 
-	if (block && make_block(run, block))
+	if (block && make_block(run, block, warps))
 		return block;
 	free(block);
 	(void)atomic_compare_exchange_strong(&run->status, &expected, PTX_OUT_OF_MEMORY);
@@ -232,9 +232,9 @@ static enum ptx_status check_launch(const struct ptx_kernel *kernel, const struc
 		return threads > kernel->threads_max ? PTX_LAUNCH_OUT_OF_RESOURCES : PTX_INVALID_VALUE;
 	}
 	all = (uint64_t)grid[0] * grid[1] * grid[2];
-	if (launch->cooperative && all > PTX_COOPERATIVE_THREADS_MAX / threads) {
-		ptx_log_add(log, "kernel '%.200s': a cooperative launch has at most %u threads\n", kernel->name,
-			    PTX_COOPERATIVE_THREADS_MAX);
+	if (launch->cooperative && (all > PTX_COOPERATIVE_BLOCKS_MAX || all * threads > PTX_COOPERATIVE_THREADS_MAX)) {
+		ptx_log_add(log, "kernel '%.200s': a cooperative launch has at most %u blocks and %u threads\n",
+			    kernel->name, PTX_COOPERATIVE_BLOCKS_MAX, PTX_COOPERATIVE_THREADS_MAX);
 		return PTX_COOPERATIVE_LAUNCH_TOO_LARGE;
 	}
 	return PTX_OK;

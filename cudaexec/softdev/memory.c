@@ -31,24 +31,27 @@ static uint64_t round_up(uint64_t value, uint64_t align)
 
 int device_memory_new(uint64_t capacity, struct device_memory **ret_memory, struct err *err)
 {
-	_cleanup_free_ struct device_memory *memory = NULL;
+	uint64_t pages = round_up(capacity, DEVICE_MEMORY_PAGE), reserved = 2 * pages + SLACK;
+	struct device_memory *memory;
 	void *reservation;
 
 	if (capacity == 0 || capacity > (uint64_t)1 << 44)
 		return err_set(err, EINVAL, "device memory: capacity %llu is out of range",
 			       (unsigned long long)capacity);
-	memory = calloc(1, sizeof(*memory));
-	if (!memory)
-		return err_set(err, ENOMEM, "device memory: out of memory");
-	memory->capacity = round_up(capacity, DEVICE_MEMORY_PAGE);
-	memory->reserved = 2 * memory->capacity + SLACK;
-	reservation = mmap(NULL, memory->reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	reservation = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (reservation == MAP_FAILED)
 		return err_sys(err, errno, "device memory: reserve %llu bytes of addresses",
-			       (unsigned long long)memory->reserved);
+			       (unsigned long long)reserved);
+	memory = calloc(1, sizeof(*memory));
+	if (!memory) {
+		(void)munmap(reservation, reserved);
+		return err_set(err, ENOMEM, "device memory: out of memory");
+	}
+	memory->capacity = pages;
+	memory->reserved = reserved;
 	memory->reservation = reservation;
 	pthread_rwlock_init(&memory->lock, NULL);
-	*ret_memory = take_ptr(memory);
+	*ret_memory = memory;
 	return 0;
 }
 

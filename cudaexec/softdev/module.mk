@@ -6,7 +6,7 @@ SOFTDEV_ENGINE_SOURCES := $(addprefix cudaexec/softdev/, \
 	ptx_variable.c)
 
 # The register arrays hold floats and integers alike; results must not depend on how the compiler fuses operations.
-LANES_CFLAGS := -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-strict-aliasing
+LANES_CFLAGS := $(if $(SANITIZE),-O1,-O3) -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-strict-aliasing
 EXTRA_CFLAGS_cudaexec/softdev/exec_base.c := $(LANES_CFLAGS)
 EXTRA_CFLAGS_cudaexec/softdev/exec_v3.c := $(LANES_CFLAGS) -march=x86-64-v3
 EXTRA_CFLAGS_cudaexec/softdev/exec_v4.c := $(LANES_CFLAGS) -march=x86-64-v4 -mprefer-vector-width=512

@@ -49,7 +49,7 @@ static bool parse_formals(struct ptx_parser *parser, struct formal **ret_formals
 		good = good && ptx_parse_declaration(parser, &formals[count].declaration);
 		count++;
 	} while (good && ptx_accept(parser, ','));
-	good = good && ptx_expect(parser, ')');
+	good = good && formals && ptx_expect(parser, ')');
 	if (good) {
 		*ret_formals = ptx_arena_array(&parser->arena, count, sizeof(*formals));
 		good = *ret_formals ? true : ptx_fail_memory(parser);

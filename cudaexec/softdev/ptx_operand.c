@@ -309,6 +309,7 @@ bool ptx_parse_operands(struct ptx_parser *parser, struct ptx_instruction *instr
 /* The bits of an immediate as a value of TYPE; false when the literal has the wrong kind. */
 static bool immediate_bits(const struct ptx_value *value, enum ptx_type type, uint64_t *ret_bits)
 {
+	uint32_t low;
 	float narrow;
 	double wide;
 
@@ -320,7 +321,8 @@ static bool immediate_bits(const struct ptx_value *value, enum ptx_type type, ui
 	if (type == T_F64 || (type == T_B64 && value->kind == OPERAND_F64)) {
 		*ret_bits = value->bits;
 		if (value->kind == OPERAND_F32) {
-			memcpy(&narrow, &(uint32_t){(uint32_t)value->bits}, sizeof(narrow));
+			low = (uint32_t)value->bits;
+			memcpy(&narrow, &low, sizeof(narrow));
 			wide = narrow;
 			memcpy(ret_bits, &wide, sizeof(wide));
 		}

@@ -420,7 +420,8 @@ enum ptx_status ptx_parse(const char *text, size_t length, struct ptx_program **
 		parser->status = PTX_OUT_OF_MEMORY;
 	else {
 		ptx_lexer_start(&parser->lexer, text, length);
-		(void)parse_module(parser);
+		if (!parse_module(parser) && parser->status == PTX_OK)
+			parser->status = PTX_INVALID_PTX;
 	}
 	status = parser->status;
 	ptx_builder_done(&parser->build);
