@@ -1,7 +1,7 @@
 /*
  * HTTP/1.1 as the rest of ferrite-api sees it. Behind it: libevent's loop for readiness and time, http_parser for the
- * syntax. (evhttp was the first choice; it leaves the body of a DELETE or GET in the stream, where it is then read as
- * the next request, and it cannot hand over a body in parts.)
+ * syntax. (evhttp calls its handler when the whole body is in memory: an image of gigabytes cannot be uploaded, and
+ * nothing can be refused before its body has been sent.)
  *
  * One http_loop per worker, all accepting from the same listening sockets. A request belongs to its worker's thread. It
  * begins when its header section is complete and the handler is called; it ends with exactly one of
