@@ -11,10 +11,6 @@ $(eval $(call library,api,$(API_SOURCES)))
 API_LDLIBS := -levent_core -lhttp_parser -ljansson -lsqlite3 -lpthread
 $(eval $(call program,libexec/ferrite-api,api/main.c,api common,$(API_LDLIBS)))
 
-# Stands for ferrited and the other servers in tests of the HTTP contract.
-$(eval $(call program,tests/api_parent,tests/integration/api_parent.c,common,-lpthread))
-TEST_PROGRAMS += $(BUILD)/tests/api_parent
-
 API_TESTS := test_http test_peers test_function test_path test_model test_env test_sniff test_store test_budget test_image test_answer
 $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,api common,$(API_LDLIBS))))
 
