@@ -49,13 +49,14 @@ static bool parse_formals(struct ptx_parser *parser, struct formal **ret_formals
 		good = good && ptx_parse_declaration(parser, &formals[count].declaration);
 		count++;
 	} while (good && ptx_accept(parser, ','));
-	good = good && formals && ptx_expect(parser, ')');
+	good = good && ptx_expect(parser, ')');
 	if (good) {
 		*ret_formals = ptx_arena_array(&parser->arena, count, sizeof(*formals));
-		good = *ret_formals ? true : ptx_fail_memory(parser);
-		if (good)
-			memcpy(*ret_formals, formals, count * sizeof(*formals));
 		*ret_count = count;
+		if (*ret_formals && formals)
+			memcpy(*ret_formals, formals, count * sizeof(*formals));
+		else
+			good = ptx_fail_memory(parser);
 	}
 	free(formals);
 	return good;

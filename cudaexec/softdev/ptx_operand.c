@@ -414,16 +414,17 @@ bool ptx_emit(struct ptx_parser *parser, const struct ptx_instruction *instructi
 	      uint8_t writes)
 {
 	struct ptx_builder *build = &parser->build;
-	uint32_t room = build->room, roles_room = build->room, lines_room = build->room;
+	uint32_t rooms[] = {build->room, build->room, build->room};
+	static const char what[] = "instructions in one function";
 
-	if (!ptx_grow(parser, &build->insns, build->count, &room, sizeof(*build->insns), PTX_INSTRUCTIONS_MAX,
-		      "instructions in one function") ||
-	    !ptx_grow(parser, &build->roles, build->count, &roles_room, sizeof(*build->roles), PTX_INSTRUCTIONS_MAX,
-		      "instructions in one function") ||
-	    !ptx_grow(parser, &build->lines, build->count, &lines_room, sizeof(*build->lines), PTX_INSTRUCTIONS_MAX,
-		      "instructions in one function"))
+	if (!ptx_grow(parser, &build->insns, build->count, &rooms[0], sizeof(*build->insns), PTX_INSTRUCTIONS_MAX,
+		      what) ||
+	    !ptx_grow(parser, &build->roles, build->count, &rooms[1], sizeof(*build->roles), PTX_INSTRUCTIONS_MAX,
+		      what) ||
+	    !ptx_grow(parser, &build->lines, build->count, &rooms[2], sizeof(*build->lines), PTX_INSTRUCTIONS_MAX,
+		      what))
 		return false;
-	build->room = room;
+	build->room = rooms[0];
 	insn.guard = instruction->guard;
 	build->insns[build->count] = insn;
 	build->roles[build->count] = (struct ptx_roles){reads, writes};
