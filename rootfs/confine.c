@@ -33,7 +33,8 @@ static const unsigned allowed[] = {
 	SYS_flistxattr, SYS_setxattr,	   SYS_getxattr,   SYS_ftruncate, SYS_fsync,	    SYS_getdents64,
 	SYS_brk,	SYS_munmap,	   SYS_mremap,	   SYS_madvise,	  SYS_futex,	    SYS_getrandom,
 	SYS_sendto,	SYS_clock_gettime, SYS_exit_group, SYS_exit,	  SYS_rt_sigreturn, SYS_rt_sigprocmask,
-	SYS_fcntl,	SYS_getpid,	   SYS_gettid,	   SYS_tgkill,
+	SYS_fcntl,	SYS_sysinfo, /* qsort of the C library asks how much memory there is */
+	SYS_getpid,	SYS_gettid,	   SYS_tgkill,
 };
 
 /* Memory may be had, but never made executable. */

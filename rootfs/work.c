@@ -374,7 +374,8 @@ static int take_report(struct service *s, struct service_job *job, const struct 
 		job->n_names++;
 		return 0;
 	case JOB_IMPORTED:
-		job->imported = (struct store_name){.size = report->a, .manifest_size = report->b};
+		job->imported = (struct store_name){
+			.size = report->a, .manifest_size = report->b, .imported_us = clock_realtime_us()};
 		(void)str_copy(job->imported.digest, sizeof(job->imported.digest), report->digest);
 		return 0;
 	default:

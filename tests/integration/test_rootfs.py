@@ -4,6 +4,7 @@ ferrite-api do it. time limit: 600 s"""
 import array
 import contextlib
 import ctypes
+import datetime
 import gzip
 import json
 import os
@@ -454,6 +455,20 @@ def test_owners_modes_and_times():
                 check(not os.path.lexists(root / name), f"{name} was unpacked")
             equal((root / "d/again").read_bytes(), b"second", "the last entry of a name counts")
             equal(stat.S_IMODE(root.stat().st_mode), 0o755, "mode of a root without an entry")
+
+
+def test_large_folders():
+    """Thousands of names in one folder, deep paths, long names, a file of some size."""
+    deep = "/".join(["deep"] * 100)
+    entries = [entry(f"many/{i:05}-{'x' * (i % 200)}", b"%d" % i) for i in range(5000)]
+    entries += [entry(deep + "/file", b"bottom"), entry("big", os.urandom(5 << 20))]
+    with Server() as server:
+        server.put(make.COMPRESS["zstd"](make.tar(entries)), "tree")
+        with server.open("tree") as image:
+            equal(len(os.listdir(image.layers[0] / "many")), 5000, "entries")
+            equal((image.layers[0] / deep / "file").read_bytes(), b"bottom", "content")
+        server.remove("tree")
+        equal(server.settled(), [], "the store")
 
 
 def test_attributes():
@@ -947,6 +962,8 @@ def test_list_and_inspect():
                            "created": "2020-01-02T03:04:05Z"}.items():
             equal(image[key], value, key)
         equal(image["labels"]["a"], "b", "label")
+        then = datetime.datetime.fromisoformat(image["imported"].replace("Z", "+00:00")).timestamp()
+        check(abs(time.time() - then) < 3600, f"time of the import: {image['imported']}")
         about = server.query(INSPECT, "demo/x:1")
         equal(about["config"]["Cmd"], ["x"], "config")
         equal([layer["diff_id"] for layer in about["layers"]],
