@@ -163,7 +163,8 @@ def test_expect_100_continue():
 
 def test_oversized_and_malformed_requests():
     for data, statuses in (
-        (b"GARBAGE\r\n\r\n", {400}), (b"GET / HTTP/2.0\r\n\r\n", {505}), (b"GET /\x01 HTTP/1.1\r\n\r\n", {400}), (b"GET / HTTP/1.1\r\nX: " + b"y" * 90000, {431}),
+        (b"GARBAGE\r\n\r\n", {400}), (b"GET / HTTP/2.0\r\n\r\n", {505}),
+        (b"GET /\x01 HTTP/1.1\r\n\r\n", {400}), (b"GET / HTTP/1.1\r\nX: " + b"y" * 90000, {431}),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 300 + b"\r\n", {431}), (b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", {400}),
         (b"GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n", {400}),
         (b"POST /v1/apps HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", {400}),
