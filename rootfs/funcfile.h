@@ -22,7 +22,6 @@
 enum {
 	FUNCTION_FILE_MAX = 1024 * 1024, /* bytes of the file */
 	FUNCTION_LIST_MAX = 1024,	 /* entries of any list or map in it */
-	FUNCTION_TEXT_MAX = 64 * 1024,	 /* bytes of any one text in it */
 };
 
 enum function_runtime { FUNCTION_RUNTIME_EXEC, FUNCTION_RUNTIME_CUDA, FUNCTION_RUNTIME_MAX };
