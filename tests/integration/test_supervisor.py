@@ -4,6 +4,7 @@
 They print one line per event and do what a file tells them; see there. What the real servers do is tested elsewhere.
 """
 
+import contextlib
 import fcntl
 import os
 import random
@@ -164,6 +165,27 @@ class Supervisor:
 
     def cgroups(self):
         return sorted(set(re.findall(r"cgroup_\w+=(\S+)/instances", self.text)))
+
+
+@contextlib.contextmanager
+def bare(folder, **more):
+    """A ferrited whose standard error the test reads itself; ready, and ended in any case."""
+    command = [FERRITED, "--state-dir", f"{folder}/state", "--run-dir", f"{folder}/run", "--listen", "none"]
+    environment = {**QUICK, "FERRITE_LIBEXEC_DIR": str(LIBEXEC)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, **more)
+    try:
+        while b"ferrited is ready" not in process.stderr.readline():
+            pass
+        yield process
+        process.send_signal(signal.SIGTERM)
+        if not process.stderr.closed:
+            process.stderr.read()
+        equal(process.wait(20), 0, "exit status")
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        process.stderr.close()
 
 
 def status_of(pid):
@@ -517,18 +539,10 @@ def test_state_in_the_run_directory_is_refused():
 def test_descriptors_of_the_caller_are_closed():
     with tempfile.TemporaryDirectory(prefix="ferrite-sup-") as folder, open("/etc/passwd") as leak:
         os.set_inheritable(leak.fileno(), True)
-        command = [FERRITED, "--state-dir", f"{folder}/state", "--run-dir", f"{folder}/run", "--listen", "none"]
-        environment = {**QUICK, "FERRITE_LIBEXEC_DIR": str(LIBEXEC)}
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, close_fds=False)
-        while b"ferrited is ready" not in process.stderr.readline():
-            pass
-        for pid in (process.pid, *children_of(process.pid)):
-            open_files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-            check("/etc/passwd" not in open_files, f"{comm_of(pid)} has {open_files}")
-        process.send_signal(signal.SIGTERM)
-        process.stderr.read()
-        process.stderr.close()
-        equal(process.wait(20), 0, "exit status")
+        with bare(folder, close_fds=False) as process:
+            for pid in (process.pid, *children_of(process.pid)):
+                open_files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+                check("/etc/passwd" not in open_files, f"{comm_of(pid)} has {open_files}")
 
 
 def test_a_port_in_use_is_named_with_the_cure():
@@ -594,12 +608,7 @@ def test_the_service_manager_is_told():
 
 
 def test_a_log_that_nobody_reads_ends_nobody():
-    with tempfile.TemporaryDirectory(prefix="ferrite-sup-") as folder:
-        command = [FERRITED, "--state-dir", f"{folder}/state", "--run-dir", f"{folder}/run", "--listen", "none"]
-        environment = {**QUICK, "FERRITE_LIBEXEC_DIR": str(LIBEXEC)}
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
-        while b"ferrited is ready" not in process.stderr.readline():
-            pass
+    with tempfile.TemporaryDirectory(prefix="ferrite-sup-") as folder, bare(folder) as process:
         process.stderr.close()
 
         def servers():
@@ -611,8 +620,6 @@ def test_a_log_that_nobody_reads_ends_nobody():
             before = wait_for(servers, "all servers run")
             os.kill(before[name], signal.SIGKILL)
             wait_for(lambda: (servers() or before)[name] != before[name], f"{name} is a new process")
-        process.send_signal(signal.SIGTERM)
-        equal(process.wait(20), 0, "exit status")
 
 
 def test_folders_closed_to_others_work():
