@@ -39,6 +39,13 @@ struct exec_frame {
 	uint32_t local_base; /* of its variables in the local memory of each thread */
 };
 
+/* What is known about an address register: in each half of the warp all the same, or a row. */
+struct exec_rows {
+	uint64_t first[2];
+	uint8_t row[2];
+	bool valid;
+};
+
 enum exec_state { GROUP_READY, GROUP_WARP_SYNC, GROUP_BARRIER };
 
 struct exec_group {
@@ -78,7 +85,8 @@ struct exec_warp {
 	uint32_t live;	  /* of those, the ones that have not exited */
 	uint32_t group_count;
 	uint32_t last_group;
-	bool force_sync; /* nothing else can run: let a warp barrier through */
+	struct exec_rows rows[4]; /* forgotten whenever another group runs */
+	bool force_sync;	  /* nothing else can run: let a warp barrier through */
 	struct exec_group groups[PTX_WARP];
 };
 

@@ -113,6 +113,8 @@ static bool resume(struct exec_warp *warp, bool rotate)
 	remove_group(warp, (uint32_t)i);
 	warp->limit = find_limit(warp);
 	warp->ticks = EXEC_TURN;
+	for (uint32_t slot = 0; slot < sizeof(warp->rows) / sizeof(warp->rows[0]); slot++)
+		warp->rows[slot].valid = false;
 	return true;
 }
 

@@ -81,16 +81,47 @@ static inline bool find_pattern_64(const uint64_t *a, uint32_t size, enum patter
 	return all_zero(&difference);
 }
 
+/* The patterns of an address register, kept for loads to come if the instruction says so. */
+static inline bool find_rows(const struct exec_warp *warp, const struct ptx_insn *insn, uint32_t size,
+			     struct halves *ret_halves, struct exec_rows *rows)
+{
+	bool found = true;
+
+	for (unsigned h = 0; h < 2; h++) {
+		if (insn->sub & SUB_WIDE_ADDRESS) {
+			const uint64_t *a = LANES_OF(uint64_t, insn->a) + h * (PTX_WARP / 2);
+
+			found &= find_pattern_64(a, size, &ret_halves->pattern[h]);
+			ret_halves->first[h] = a[0];
+		} else {
+			const uint32_t *a = LANES_OF(uint32_t, insn->a) + h * (PTX_WARP / 2);
+
+			found &= find_pattern_32(a, size, &ret_halves->pattern[h]);
+			ret_halves->first[h] = a[0];
+		}
+	}
+	if (insn->sub & SUB_KEEP) {
+		rows->valid = found;
+		for (unsigned h = 0; h < 2; h++) {
+			rows->first[h] = ret_halves->first[h];
+			rows->row[h] = (uint8_t)ret_halves->pattern[h];
+		}
+	}
+	return found;
+}
+
 /*
  * The quick way for accesses of SIZE bytes by whole warps: both halves have a pattern, so that two checks are enough.
  * False sends the caller the general way, which also finds out what is wrong.
  */
-static inline bool find_halves(const struct exec_warp *warp, const struct ptx_insn *insn, uint32_t size,
+static inline bool find_halves(struct exec_warp *warp, const struct ptx_insn *insn, uint32_t size,
 			       struct halves *ret_halves)
 {
 	const struct exec_block *block = warp->block;
 	const enum ptx_space space = SUB_SPACE(insn->sub);
 	const struct device_range *range = &block->ranges[warp->pc % EXEC_RANGES];
+	struct exec_rows *rows = &warp->rows[SUB_SLOT(insn->sub)];
+	const bool known = insn->sub & SUB_REPEAT && rows->valid;
 	uint64_t low = 0, length = block->shared_size, move = (uint64_t)block->shared;
 
 	if (space == SPACE_GLOBAL) {
@@ -100,24 +131,15 @@ static inline bool find_halves(const struct exec_warp *warp, const struct ptx_in
 	} else if (space != SPACE_SHARED) {
 		return false;
 	}
+	if (!known && !find_rows(warp, insn, size, ret_halves, rows))
+		return false;
 	for (unsigned h = 0; h < 2; h++) {
-		uint64_t address, span;
-		bool found;
+		uint64_t address = (known ? rows->first[h] : ret_halves->first[h]) + (uint64_t)(int64_t)insn->imm, span;
 
-		if (insn->sub & SUB_WIDE_ADDRESS) {
-			const uint64_t *a = LANES_OF(uint64_t, insn->a) + h * (PTX_WARP / 2);
-
-			found = find_pattern_64(a, size, &ret_halves->pattern[h]);
-			address = a[0];
-		} else {
-			const uint32_t *a = LANES_OF(uint32_t, insn->a) + h * (PTX_WARP / 2);
-
-			found = find_pattern_32(a, size, &ret_halves->pattern[h]);
-			address = a[0];
-		}
-		address += (uint64_t)(int64_t)insn->imm;
+		if (known)
+			ret_halves->pattern[h] = rows->row[h];
 		span = ret_halves->pattern[h] == PATTERN_ROW ? PTX_WARP / 2 * size : size;
-		if (!found || span > length || address - low > length - span || (address & (size - 1)))
+		if (span > length || address - low > length - span || (address & (size - 1)))
 			return false;
 		ret_halves->first[h] = address + move;
 	}

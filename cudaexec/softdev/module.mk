@@ -2,7 +2,7 @@
 SOFTDEV_ENGINE_SOURCES := $(addprefix cudaexec/softdev/, \
 	device.c exec_address.c exec_atom.c exec_base.c exec_builtin.c exec_control.c exec_half.c exec_round.c exec_v3.c \
 	exec_v4.c exec_warp.c heap.c launch.c memory.c pool.c ptx_arena.c ptx_decode.c ptx_decode_control.c \
-	ptx_decode_data.c ptx_decode_memory.c ptx_function.c ptx_lexer.c ptx_operand.c ptx_parser.c ptx_regalloc.c \
+	ptx_decode_data.c ptx_decode_memory.c ptx_function.c ptx_lexer.c ptx_operand.c ptx_parser.c ptx_regalloc.c ptx_repeat.c \
 	ptx_variable.c)
 
 # The register arrays hold floats and integers alike; results must not depend on how the compiler fuses operations.

@@ -431,7 +431,7 @@ static bool finish_function(struct ptx_parser *parser)
 	if (!ptx_emit(parser, &end, PTX_INSN(.op = function->entry ? OP_EXIT : OP_RET), 0, 0))
 		return false;
 	function->kernel.register_count = build->registers;
-	if (!ptx_assign_registers(parser))
+	if (!ptx_assign_registers(parser) || !ptx_mark_repeats(parser))
 		return false;
 	function->insn_count = build->count;
 	function->insns = ptx_arena_array(arena, build->count, sizeof(*build->insns));

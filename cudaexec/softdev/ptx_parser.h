@@ -299,4 +299,12 @@ bool ptx_emit_frame_store(struct ptx_parser *parser, const struct ptx_instructio
  */
 bool ptx_assign_registers(struct ptx_parser *parser);
 
+/* --- ptx_repeat.c ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Marks loads whose address register was the address register of an earlier load of the same straight piece of code,
+ * unchanged: what the first one has found out about the addresses serves the others.
+ */
+bool ptx_mark_repeats(struct ptx_parser *parser);
+
 #endif

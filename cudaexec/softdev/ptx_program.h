@@ -118,7 +118,10 @@ struct ptx_insn {
 /* sub of loads, stores and atomics */
 #define SUB_SPACE(sub)	   ((enum ptx_space)((sub)&15u))
 #define SUB_VECTOR(sub)	   ((sub) >> 4 & 7u) /* 1, 2, 4 */
-#define SUB_WIDE_ADDRESS   128u		     /* the address register has 64 bits */
+#define SUB_KEEP	   (1u << 8) /* a load: remember how the address register looks, in a slot of the warp */
+#define SUB_REPEAT	   (1u << 9) /* the slot may still hold what is known about the address register */
+#define SUB_SLOT(sub)	   ((sub) >> 10 & 3u)
+#define SUB_WIDE_ADDRESS   128u /* the address register has 64 bits */
 #define SUB_ATOM_OP(sub)   ((sub) >> 8 & 31u)
 #define SUB_ATOM_TYPE(sub) ((enum ptx_type)((sub) >> 16 & 31u))
 
