@@ -53,13 +53,13 @@ int main(int argc, char **argv)
 	/* A reader that went away shows as an error of the write. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
-		return cli_fail(&cli, CLI_FAILED, "libcurl cannot be set up");
+		return (int)cli_fail(&cli, CLI_FAILED, "libcurl cannot be set up");
 
 	enum cli_exit status = run(&cli, argc, argv);
 
 	client_close(&client);
 	curl_global_cleanup();
 	if (fflush(stdout) != 0 || ferror(stdout))
-		return status == CLI_OK ? CLI_FAILED : (int)status;
+		return status == CLI_OK ? (int)CLI_FAILED : (int)status;
 	return (int)status;
 }
