@@ -484,8 +484,20 @@ static void on_signal(struct loop *loop, struct loop_watch *watch, uint32_t even
 
 /* --- the run ------------------------------------------------------------------------------------------------------ */
 
+static void our_signals(sigset_t *signals)
+{
+	(void)sigemptyset(signals);
+	(void)sigaddset(signals, SIGTERM);
+	(void)sigaddset(signals, SIGINT);
+	(void)sigaddset(signals, SIGHUP);
+}
+
 void supervisor_init(struct supervisor *supervisor)
 {
+	sigset_t signals;
+
+	our_signals(&signals);
+	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
 	memset(supervisor, 0, sizeof(*supervisor));
 	supervisor->signal_fd = supervisor->timer_fd = supervisor->loop.epoll_fd = supervisor->notify.fd = -1;
 	for (int i = 0; i < PEER_MAX; i++) {
@@ -504,12 +516,7 @@ static int watch_signals(struct supervisor *s, struct err *err)
 {
 	sigset_t signals;
 
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-		return err_sys(err, errno, "block signals");
+	our_signals(&signals);
 	s->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signal_fd < 0)
 		return err_sys(err, errno, "make a signalfd");

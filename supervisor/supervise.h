@@ -79,7 +79,11 @@ struct supervisor {
 	struct ipc_message message;
 };
 
-/* Prepares the private part. The public part and the servers' folders are filled in by the caller before the run. */
+/*
+ * Prepares the private part, and holds back the signals that mean something until the run: one that comes during the
+ * preparation ends in order what was made. The public part and the servers' folders are filled in by the caller before
+ * the run.
+ */
 void supervisor_init(struct supervisor *supervisor);
 
 /* Runs until everything ended. 0: drained; 1: ended by a second signal; negative: could not go on. */

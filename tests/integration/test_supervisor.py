@@ -193,6 +193,14 @@ def status_of(pid):
     return {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
 
 
+def path_hash(path):
+    """As in the names of cgroups: FNV-1a."""
+    value = 2166136261
+    for byte in path.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return f"{value:08x}"
+
+
 def gone(pid):
     return state_of(pid) in ("Z", "X", "")
 
@@ -422,6 +430,24 @@ def test_sigterm_drains_the_api_first_and_leaves_nothing():
             equal([g for g in groups if os.path.exists(g)], [], "cgroups that are left")
             equal(sorted(os.listdir(s.run)), [], "what is left in the run directory")
             equal(sorted(os.listdir(s.state)), ["api", "gpu", "rootfs", "sandbox"], "the state directory")
+
+
+def test_a_signal_during_the_start_leaves_nothing():
+    dice = random.Random(2)
+    with tempfile.TemporaryDirectory(prefix="ferrite-sup-") as folder:
+        before = harness.our_cgroups()
+        for _ in range(30):
+            s = Supervisor(folder=folder)
+            s.launch(["--listen", "none"])
+            # Anywhere between the first instruction and ready: what counts is that every moment leaves nothing.
+            time.sleep(dice.uniform(0, 0.03))
+            status = s.end()
+            # Before main() nothing was made, and the signal's own effect ends the process.
+            check(status in (0, -signal.SIGTERM), f"exit status {status}")
+            if status == 0:
+                equal(os.listdir(s.run), [], "the run directory")
+        mine = {g for g in harness.our_cgroups() - before if f"ferrite-{path_hash(str(s.run))}" in g}
+        equal(mine, set(), "cgroups that are left")
 
 
 def test_a_server_that_does_not_drain_is_killed_and_the_exit_status_is_0():
