@@ -9,7 +9,6 @@ $(BUILD)/gen/tools/ferrite/skeletons.inc: tools/ferrite/skeletons.awk $(SKELETON
 FERRITE_SOURCES := $(addprefix tools/ferrite/,cli.c output.c client.c exchange.c apps.c routes.c call.c bundle.c init.c \
 	images.c status.c doctor.c doctor_kernel.c doctor_host.c completion.c commands.c)
 $(eval $(call library,ferrite-command,$(FERRITE_SOURCES)))
-ifneq ($(wildcard rootfs/bundle.c),)
 $(eval $(call program,bin/ferrite,tools/ferrite/main.c,ferrite-command bundle cudaexec-manifest cudaexec-kernels common,\
 	-lcurl -ljansson -larchive -lyaml -lcrypto -lzstd -lm))
 endif
