@@ -11,7 +11,6 @@ FERRITE_SOURCES := $(addprefix tools/ferrite/,cli.c output.c client.c exchange.c
 $(eval $(call library,ferrite-command,$(FERRITE_SOURCES)))
 $(eval $(call program,bin/ferrite,tools/ferrite/main.c,ferrite-command bundle cudaexec-manifest cudaexec-kernels common,\
 	-lcurl -ljansson -larchive -lyaml -lcrypto -lzstd -lm))
-endif
 
 $(eval $(call unit_test,test_cli,tests/unit/tools/test_cli.c,ferrite-command common,-lcurl -ljansson))
 
