@@ -42,7 +42,10 @@ struct api_loop {
 	struct worker worker;
 	struct api *api;
 	struct http_loop *http;
-	struct store *store; /* reading */
+	struct store *store;	  /* reading */
+	struct settings settings; /* this loop's copy: a reload reaches it as a task */
+	struct worker_task settings_task;
+	_Atomic bool settings_posted;
 	struct worker_task drain_task;
 	struct env *env; /* for the variables of one call at a time */
 	char *scratch;	 /* for decoded paths */
@@ -50,7 +53,8 @@ struct api_loop {
 };
 
 struct api {
-	struct settings settings;
+	struct settings settings; /* changed by the control thread, with the lock held */
+	pthread_mutex_t settings_lock;
 	struct server server;
 	struct worker control;
 	struct worker writer;

@@ -98,7 +98,7 @@ static void on_answer(struct call *call, int r, const struct err *err)
 static void on_output(void *context, const void *bytes, size_t length)
 {
 	struct call *call = context;
-	uint64_t max = call->loop->api->settings.max_output_bytes;
+	uint64_t max = call->loop->settings.max_output_bytes;
 	struct err err = ERR_INIT;
 	char message[96];
 
@@ -196,7 +196,7 @@ void call_run(struct call *call)
 	call->is_running = true;
 	atomic_fetch_sub(&dispatcher->queued, 1);
 	atomic_fetch_add(&dispatcher->running, 1);
-	answer_open(&call->answer, call->output, call->loop->api->settings.max_output_bytes);
+	answer_open(&call->answer, call->output, call->loop->settings.max_output_bytes);
 	instance_attach(call->instance, &events, call);
 	call->timer = evtimer_new(call->loop->worker.base, on_timeout, call);
 	if (!call->timer || evtimer_add(call->timer, &limit) < 0)

@@ -24,6 +24,7 @@ struct listener {
 struct http_loop {
 	struct worker *worker;
 	struct http_shared *shared;
+	struct http_limits limits;
 	void *context;
 	struct event *sweep;
 	bool draining;
@@ -128,7 +129,7 @@ static void next_request(struct http_connection *c)
 	c->on_data = NULL;
 	c->request = (struct http_request){.body = c->request.body};
 	c->state = CONNECTION_HEAD;
-	set_deadline(c, c->loop->shared->limits.idle_us);
+	set_deadline(c, c->loop->limits.idle_us);
 	if (c->loop->draining && evbuffer_get_length(c->pending) == 0)
 		c->dead = true;
 }
@@ -156,7 +157,7 @@ static void answer_sent(struct http_connection *c)
 	}
 	/* The rest of a short body nobody wants. */
 	c->state = CONNECTION_BODY;
-	set_deadline(c, c->loop->shared->limits.body_us);
+	set_deadline(c, c->loop->limits.body_us);
 }
 
 static void feed(struct http_connection *c, const char *data, size_t length);
@@ -183,7 +184,7 @@ void http_connection_answered(struct http_connection *c)
 {
 	if (!c->dead && evbuffer_get_length(c->output) > 0) {
 		c->state = CONNECTION_WRITE;
-		set_deadline(c, c->loop->shared->limits.write_us);
+		set_deadline(c, c->loop->limits.write_us);
 		if (event_add(c->write_event, NULL) < 0)
 			c->dead = true;
 	} else if (!c->dead) {
@@ -206,7 +207,7 @@ bool http_connection_flush(struct http_connection *c)
 			return true;
 		if (n <= 0)
 			return false;
-		set_deadline(c, c->loop->shared->limits.write_us);
+		set_deadline(c, c->loop->limits.write_us);
 	}
 	return true;
 }
@@ -245,8 +246,7 @@ static int refuse(struct http_connection *c, unsigned status)
 
 static int add_head(struct http_connection *c, const char *at, size_t length)
 {
-	if (length > c->loop->shared->limits.header_bytes ||
-	    c->head.length > c->loop->shared->limits.header_bytes - length)
+	if (length > c->loop->limits.header_bytes || c->head.length > c->loop->limits.header_bytes - length)
 		return refuse(c, 431);
 	text_add(&c->head, at, length);
 	return c->head.failed ? refuse(c, 503) : 0;
@@ -256,7 +256,7 @@ static int on_message_begin(http_parser *parser)
 {
 	struct http_connection *c = of(parser);
 
-	set_deadline(c, c->loop->shared->limits.header_us);
+	set_deadline(c, c->loop->limits.header_us);
 	return 0;
 }
 
@@ -327,7 +327,7 @@ static int on_headers_complete(http_parser *parser)
 	parser->upgrade = 0;
 	c->in_body = true;
 	c->state = CONNECTION_BODY;
-	set_deadline(c, c->loop->shared->limits.body_us);
+	set_deadline(c, c->loop->limits.body_us);
 	c->keep_alive = http_should_keep_alive(parser) && !c->loop->draining;
 	r->method = method_of(parser->method);
 	r->method_name = http_method_str((enum http_method)parser->method);
@@ -355,7 +355,7 @@ static int on_body(http_parser *parser, const char *at, size_t length)
 	struct http_shared *shared = c->loop->shared;
 
 	c->expects = false;
-	set_deadline(c, shared->limits.body_us);
+	set_deadline(c, c->loop->limits.body_us);
 	if (c->in_request && c->on_data) {
 		(void)c->on_data(&c->request, at, length);
 		return 0;
@@ -363,7 +363,7 @@ static int on_body(http_parser *parser, const char *at, size_t length)
 	if (c->in_request && c->on_complete) {
 		if (c->buffered + length > c->body_max)
 			return refuse(c, 413);
-		if (atomic_fetch_add(&shared->buffered, length) + length > shared->limits.buffered_bytes ||
+		if (atomic_fetch_add(&shared->buffered, length) + length > c->loop->limits.buffered_bytes ||
 		    evbuffer_add(c->request.body, at, length) < 0) {
 			atomic_fetch_sub(&shared->buffered, length);
 			return refuse(c, 503);
@@ -459,7 +459,7 @@ void http_collect(struct http_request *request, size_t max, http_handler *comple
 {
 	struct http_connection *c = (struct http_connection *)request;
 
-	c->body_max = max ? max : c->loop->shared->limits.body_bytes;
+	c->body_max = max ? max : c->loop->limits.body_bytes;
 	if (request->content_length > 0 && (uint64_t)request->content_length > c->body_max) {
 		break_off(c, 413);
 		return;
@@ -551,7 +551,7 @@ int http_loop_adopt(struct http_loop *loop, int fd, bool local, struct err *err)
 	c->request.body = evbuffer_new();
 	c->pending = evbuffer_new();
 	c->output = evbuffer_new();
-	set_deadline(c, loop->shared->limits.header_us);
+	set_deadline(c, loop->limits.header_us);
 	if (!c->read_event || !c->write_event || !c->request.body || !c->pending || !c->output ||
 	    event_add(c->read_event, NULL) < 0) {
 		connection_free(c);
@@ -586,7 +586,7 @@ static void on_connect(evutil_socket_t listen_fd, short what, void *context)
 				(void)event_del(listener->event);
 			return;
 		}
-		if (atomic_load(&loop->shared->connections) >= loop->shared->limits.connections) {
+		if (atomic_load(&loop->shared->connections) >= loop->limits.connections) {
 			refuse_connection(fd);
 			continue;
 		}
@@ -639,6 +639,7 @@ int http_loop_open(struct worker *worker, struct http_shared *shared, void *cont
 		return err_sys(err, ENOMEM, "HTTP loop");
 	loop->worker = worker;
 	loop->shared = shared;
+	loop->limits = shared->limits;
 	loop->context = context;
 	TAILQ_INIT(&loop->connections);
 	loop->sweep = event_new(worker->base, -1, EV_PERSIST, on_sweep, loop);
@@ -648,6 +649,11 @@ int http_loop_open(struct worker *worker, struct http_shared *shared, void *cont
 	}
 	*ret_loop = loop;
 	return 0;
+}
+
+void http_loop_limit(struct http_loop *loop, const struct http_limits *limits)
+{
+	loop->limits = *limits;
 }
 
 int http_loop_listen(struct http_loop *loop, int listen_fd, bool local, struct err *err)

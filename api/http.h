@@ -86,9 +86,9 @@ struct http_limits {
 		.write_us = 30000000, \
 	})
 
-/* What the loops of one program have in common. LIMITS may be changed between requests. */
+/* What the loops of one program have in common. */
 struct http_shared {
-	struct http_limits limits;
+	struct http_limits limits; /* that a loop begins with */
 	_Atomic size_t buffered;
 	_Atomic unsigned connections;
 	http_handler *handler;
@@ -99,6 +99,8 @@ struct http_loop;
 /* The worker must not run yet, or the caller must be its thread. CONTEXT appears in every request. */
 int http_loop_open(struct worker *worker, struct http_shared *shared, void *context, struct http_loop **ret_loop,
 		   struct err *err);
+/* New limits, from the loop's thread; they hold for what is read from now on. */
+void http_loop_limit(struct http_loop *loop, const struct http_limits *limits);
 /* Accepts from a listening socket that stays the caller's. */
 int http_loop_listen(struct http_loop *loop, int listen_fd, bool local, struct err *err);
 /* Serves a connected, non-blocking socket, which it owns from now on. */

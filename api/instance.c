@@ -251,11 +251,14 @@ static void run_end(struct worker_task *task)
 {
 	struct instance *instance = TABLE_OWNER(task, struct instance, end_task);
 
-	/* All its processes are gone: what is in the pipes is all that there will be. */
+	/* All its processes are gone: what is in the pipes is all that there will be. Not so when the server was lost:
+	 * they may go on writing until its successor ends them. */
+	unsigned at_once = instance->end.server_lost ? READS_AT_ONCE : 0;
+
 	if (instance->output_fd >= 0 && instance->events)
-		(void)read_pipe(instance, instance->output_fd, 0, false);
+		(void)read_pipe(instance, instance->output_fd, at_once, false);
 	if (instance->log_fd >= 0)
-		(void)read_pipe(instance, instance->log_fd, 0, true);
+		(void)read_pipe(instance, instance->log_fd, at_once, true);
 	if (instance->line_length > 0)
 		log_a_line(instance);
 	if (instance->log_dropped > 0)

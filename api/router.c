@@ -57,7 +57,7 @@ static const struct endpoint endpoints[] = {
 /* False when it has replied. */
 static bool allowed(struct http_request *request, const struct endpoint *endpoint)
 {
-	const struct settings *settings = &api_loop_of(request)->api->settings;
+	const struct settings *settings = &api_loop_of(request)->settings;
 
 	if (!endpoint->guarded || request->local || !*settings->jwt_auth_key)
 		return true;

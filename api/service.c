@@ -22,18 +22,36 @@ struct service {
 	struct err err;
 };
 
+static void run_settings(struct worker_task *task)
+{
+	struct api_loop *loop = TABLE_OWNER(task, struct api_loop, settings_task);
+	struct api *api = loop->api;
+
+	/* First: a change that comes from here on posts again. */
+	atomic_store(&loop->settings_posted, false);
+	pthread_mutex_lock(&api->settings_lock);
+	loop->settings = api->settings;
+	pthread_mutex_unlock(&api->settings_lock);
+	http_loop_limit(loop->http, &loop->settings.http);
+}
+
 static int on_config(void *context, const char *key, const char *value, bool reload, struct err *err)
 {
 	struct service *service = context;
 	struct api *api = &service->api;
-	int r = settings_set(&api->settings, key, value, reload, err);
+	int r;
 
-	if (r == 0) {
-		api->http.limits = api->settings.http;
-		budget_limit(&api->dispatcher->budget, api->settings.memory_bytes, api->settings.max_waiting,
-			     api->settings.max_wait_us);
-	}
-	return r;
+	pthread_mutex_lock(&api->settings_lock);
+	r = settings_set(&api->settings, key, value, reload, err);
+	pthread_mutex_unlock(&api->settings_lock);
+	if (r < 0)
+		return r;
+	budget_limit(&api->dispatcher->budget, api->settings.memory_bytes, api->settings.max_waiting,
+		     api->settings.max_wait_us);
+	for (unsigned i = 0; i < api->n_loops; i++)
+		if (!atomic_exchange(&api->loops[i].settings_posted, true))
+			worker_post(&api->loops[i].worker, &api->loops[i].settings_task);
+	return 0;
 }
 
 static int on_channel(void *context, enum peer peer, int fd, struct err *err)
@@ -128,6 +146,8 @@ static int open_loop(struct api *api, struct err *err)
 	int r = worker_open(&loop->worker, api->n_loops, loop, err);
 
 	loop->api = api;
+	loop->settings = api->settings;
+	loop->settings_task.run = run_settings;
 	api->n_loops++;
 	loop->env = calloc(1, sizeof(*loop->env));
 	if (!loop->env)
@@ -199,6 +219,8 @@ static void close_all(struct service *service)
 		event_free(service->control_event);
 	if (service->drain_event)
 		event_free(service->drain_event);
+	/* Its tasks are parts of the channels, which go next. */
+	worker_flush(&api->control);
 	peers_close(api->peers);
 	dispatcher_close(api->dispatcher);
 	worker_close(&api->control);
@@ -206,6 +228,7 @@ static void close_all(struct service *service)
 	for (unsigned i = 0; i < api->n_listeners; i++)
 		fd_close(&api->listen_fds[i]);
 	free(api->server.message);
+	(void)pthread_mutex_destroy(&api->settings_lock);
 }
 
 /* What the messages before the start need already. */
@@ -228,6 +251,7 @@ int service_run(struct err *err)
 	if (!service)
 		return err_sys(err, ENOMEM, "service");
 	settings_default(&service->api.settings);
+	(void)pthread_mutex_init(&service->api.settings_lock, NULL);
 	r = open_early(&service->api, err);
 	if (r == 0)
 		r = server_open(&service->api.server, "ferrite-api", &callbacks, service, err);

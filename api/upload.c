@@ -79,9 +79,10 @@ static bool refuse(struct upload *upload, unsigned status, const char *message)
 static bool on_data(struct http_request *request, const void *bytes, size_t length)
 {
 	struct upload *upload = request->user;
+	uint64_t max = api_loop_of(request)->settings.max_image_bytes;
 	int r;
 
-	if (length > upload->api->settings.max_image_bytes - MIN(upload->size, upload->api->settings.max_image_bytes))
+	if (length > max - MIN(upload->size, max))
 		return refuse(upload, 413, "The archive is larger than max_image_bytes");
 	r = fd_write_all(upload->fd, bytes, length);
 	if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG)
@@ -143,7 +144,7 @@ void images_upload(struct http_request *request, const struct path_match *match)
 	}
 	upload->request = request;
 	upload->api = api_loop_of(request)->api;
-	upload->fd = open_spool(upload->api->settings.spool_dir);
+	upload->fd = open_spool(api_loop_of(request)->settings.spool_dir);
 	if (upload->fd < 0) {
 		(void)refuse(upload, errno == ENOSPC ? 507 : 500, "No file can be made in state_dir for the upload");
 		return;

@@ -78,6 +78,9 @@ static void run_stop(struct worker_task *task)
 
 void worker_stop(struct worker *worker)
 {
+	/* A task is in the mailbox once only, and a loop may have several reasons to end at the same time. */
+	if (atomic_exchange(&worker->stopping, true))
+		return;
 	worker->stop_task.run = run_stop;
 	worker_post(worker, &worker->stop_task);
 }
@@ -87,6 +90,11 @@ void worker_join(struct worker *worker)
 	if (worker->running)
 		(void)pthread_join(worker->thread, NULL);
 	worker->running = false;
+}
+
+void worker_flush(struct worker *worker)
+{
+	run_mail(worker);
 }
 
 void worker_close(struct worker *worker)

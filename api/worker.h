@@ -32,6 +32,7 @@ struct worker {
 	int mail_fd;
 	_Atomic(struct worker_task *) mail; /* newest first */
 	struct worker_task stop_task;
+	_Atomic bool stopping;
 	pthread_t thread;
 	bool running;
 	unsigned index;
@@ -47,11 +48,14 @@ int worker_start(struct worker *worker, struct err *err);
 /* Runs the loop in the calling thread until worker_stop(). */
 void worker_run(struct worker *worker);
 
-/* Ends the loop, after the tasks posted before; any thread, once. */
+/* Ends the loop, after the tasks posted before; any thread, and more than once does no harm. */
 void worker_stop(struct worker *worker);
 
 /* Waits for the thread when there is one. */
 void worker_join(struct worker *worker);
+
+/* Runs what is still in the mailbox; for when no thread runs the loop any more. */
+void worker_flush(struct worker *worker);
 
 /* Waits for the thread when there is one, and frees everything; tasks still in the mailbox are run first. */
 void worker_close(struct worker *worker);
