@@ -492,11 +492,8 @@ bool ptx_parse_function(struct ptx_parser *parser, bool entry)
 	struct head head = {0};
 
 	while (ptx_accept_dot(parser, "attribute"))
-		while (!ptx_accept(parser, ')')) {
-			if (parser->lexer.token.kind == TOKEN_END)
-				return ptx_expect(parser, ')');
-			ptx_lexer_next(&parser->lexer);
-		}
+		if (!ptx_skip_past(parser, ')'))
+			return false;
 	if (!entry && ptx_accept(parser, '(') && !parse_formals(parser, &head.rets, &head.ret_count))
 		return false;
 	if (!ptx_expect_word(parser, &head.name))

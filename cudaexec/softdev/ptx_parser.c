@@ -100,6 +100,16 @@ bool ptx_expect(struct ptx_parser *parser, char punct)
 	return ptx_accept(parser, punct) || fail_expected(parser, what);
 }
 
+bool ptx_skip_past(struct ptx_parser *parser, char punct)
+{
+	const enum ptx_token_kind *kind = &parser->lexer.token.kind;
+
+	/* A malformed token is not moved over: the lexer would stand there for ever. */
+	while (!ptx_at(parser, punct) && *kind != TOKEN_END && *kind != TOKEN_BAD)
+		ptx_lexer_next(&parser->lexer);
+	return ptx_expect(parser, punct);
+}
+
 bool ptx_accept_dot(struct ptx_parser *parser, const char *word)
 {
 	if (!ptx_token_is(&parser->lexer.token, TOKEN_DOT, word))
@@ -293,18 +303,7 @@ static bool parse_target(struct ptx_parser *parser)
 /* .section NAME { ... }: debug information, skipped. */
 static bool skip_section(struct ptx_parser *parser)
 {
-	while (!ptx_at(parser, '{')) {
-		if (parser->lexer.token.kind == TOKEN_END)
-			return fail_expected(parser, "'{'");
-		ptx_lexer_next(&parser->lexer);
-	}
-	while (!ptx_at(parser, '}')) {
-		if (parser->lexer.token.kind == TOKEN_END)
-			return fail_expected(parser, "'}'");
-		ptx_lexer_next(&parser->lexer);
-	}
-	ptx_lexer_next(&parser->lexer);
-	return true;
+	return ptx_skip_past(parser, '{') && ptx_skip_past(parser, '}');
 }
 
 /* One directive of the module. */

@@ -162,6 +162,9 @@ bool ptx_fail_memory(struct ptx_parser *parser);
 
 bool ptx_accept(struct ptx_parser *parser, char punct);
 bool ptx_expect(struct ptx_parser *parser, char punct);
+
+/* Skips to a punctuation and takes it; false at the end of the text or at something that is no token. */
+bool ptx_skip_past(struct ptx_parser *parser, char punct);
 bool ptx_accept_dot(struct ptx_parser *parser, const char *word);
 bool ptx_at(const struct ptx_parser *parser, char punct);
 

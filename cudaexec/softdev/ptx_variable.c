@@ -27,11 +27,7 @@ static bool parse_type(struct ptx_parser *parser, struct ptx_declaration *declar
 			if (!parse_align(parser, &declaration->align))
 				return false;
 		} else if (ptx_accept_dot(parser, "attribute")) {
-			if (!ptx_expect(parser, '('))
-				return false;
-			while (!ptx_at(parser, ')') && token->kind != TOKEN_END)
-				ptx_lexer_next(&parser->lexer);
-			if (!ptx_expect(parser, ')'))
+			if (!ptx_expect(parser, '(') || !ptx_skip_past(parser, ')'))
 				return false;
 		} else if (ptx_accept_dot(parser, "v2")) {
 			declaration->vector = 2;
