@@ -32,6 +32,7 @@ void images_reply_failed(struct http_request *request, const struct err *failure
 		break;
 	case EFBIG:
 	case E2BIG:
+	case EMSGSIZE:
 		status = 413;
 		break;
 	case EBUSY:

@@ -111,11 +111,26 @@ void peer_request_done(struct peer_request *request)
 
 /* --- sending ------------------------------------------------------------------------------------------------------ */
 
+/* What the receiver would take for a breach of the protocol is the fault of a caller with a long name, not of ours. */
+static bool is_too_large(const struct peer_request *request)
+{
+	static const size_t limits[PEER_MAX] = {
+		[PEER_SANDBOX] = IPC_PAYLOAD_MAX, [PEER_ROOTFS] = RFS_TAIL_MAX, [PEER_GPU] = GPU_TAIL_MAX};
+
+	return request->out.tail_size > limits[request->peer];
+}
+
 /* With the lock held. 0: sent (or failed for good); -EAGAIN: it has to wait. */
 static int send_now(struct peer_state *state, struct peer_request *request)
 {
 	int r;
 
+	if (is_too_large(request)) {
+		(void)err_set(&request->failure, EMSGSIZE, "a name is too long: %zu bytes for %s",
+			      request->out.tail_size, peer_name(request->peer));
+		deliver(request);
+		return 0;
+	}
 	if (state->fd < 0)
 		return -EAGAIN;
 	request->out.id = state->next_id++;
@@ -151,6 +166,7 @@ void peers_send(struct peers *peers, enum peer peer, struct peer_request *reques
 	request->reply = NULL;
 	request->failure = ERR_INIT;
 	request->phase[0] = '\0';
+	request->repeated = false;
 	pthread_mutex_lock(&state->lock);
 	if (state->n_unsent > 0 || send_now(state, request) == -EAGAIN) {
 		wait_in_line(state, request);
@@ -226,10 +242,13 @@ static void lose(struct peer_state *state)
 		struct peer_request *request = TABLE_OWNER(node, struct peer_request, node);
 
 		table_remove(&state->pending, node);
-		if (request->repeatable)
+		/* Once: a request that ends every server it reaches would keep them all down. */
+		if (request->repeatable && !request->repeated) {
+			request->repeated = true;
 			wait_in_line(state, request);
-		else
+		} else {
 			fail(request, ECONNRESET, "ended during the request");
+		}
 	}
 	pthread_mutex_unlock(&state->lock);
 	state->peers->events->lost(state->peers->context, state->peer);

@@ -5,7 +5,7 @@
  * names: with the reply, with the server's MSG_FAILED, or with the loss of the server. What the request's message
  * points to must live until then. A server that is not there is waited for, at most PEER_WAIT_US (-EHOSTDOWN); a server
  * that ends with the request in hand fails it with -ECONNRESET, unless the request is `repeatable`: then it is sent
- * again.
+ * again, once.
  *
  * Everything is received in the control thread. A peer that breaks the rules of a message loses its channel.
  */
@@ -46,6 +46,7 @@ struct peer_request {
 	char phase[32];
 	/* Private. */
 	enum peer peer;
+	bool repeated;
 	uint64_t give_up_us;
 	struct table_node node;
 	TAILQ_ENTRY(peer_request) link;

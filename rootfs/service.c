@@ -8,14 +8,13 @@
 #include <string.h>
 
 /* Long enough for any name that a client may send: too long ones get an error, not a broken channel. */
-#define NAME_TAIL_MAX (16 * 1024)
-#define SEND_WAIT_MS  1000
+#define SEND_WAIT_MS 1000
 
 static const struct ipc_rule rules[] = {
-	{RFS_IMPORT, 1, 1, sizeof(struct rfs_import), NAME_TAIL_MAX, ~0u, "import"},
-	{RFS_OPEN, 0, 0, sizeof(struct rfs_open), NAME_TAIL_MAX, ~0u, "open"},
-	{RFS_QUERY, 0, 0, sizeof(struct rfs_query), NAME_TAIL_MAX, ~0u, "query"},
-	{RFS_REMOVE, 0, 0, 0, NAME_TAIL_MAX, ~0u, "remove"},
+	{RFS_IMPORT, 1, 1, sizeof(struct rfs_import), RFS_TAIL_MAX, ~0u, "import"},
+	{RFS_OPEN, 0, 0, sizeof(struct rfs_open), RFS_TAIL_MAX, ~0u, "open"},
+	{RFS_QUERY, 0, 0, sizeof(struct rfs_query), RFS_TAIL_MAX, ~0u, "query"},
+	{RFS_REMOVE, 0, 0, 0, RFS_TAIL_MAX, ~0u, "remove"},
 	{RFS_GC, 0, 0, 0, 0, ~0u, "gc"},
 	{0},
 };

@@ -180,6 +180,10 @@ struct ctl_status_row {
 
 /* --- sandbox ------------------------------------------------------------------------------------------------------ */
 
+/* Longest tails that ferrite-rootfs and ferrite-gpu take in a request; whoever sends more loses the channel. */
+#define RFS_TAIL_MAX (16 * 1024)
+#define GPU_TAIL_MAX (16 * 1024)
+
 #define SBX_LAYERS_MAX 128
 #define SBX_ARGS_MAX   1024
 #define SBX_ENV_MAX    1024

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define ATTACH_TAIL_MAX	   (16 * 1024)
 #define REQUIRES_MAX	   64
 #define ENV_BYTES_MAX	   8192
 #define SEND_TIMEOUT_MS	   2000
@@ -19,7 +18,7 @@
 
 static const struct ipc_rule api_rules[] = {
 	{GPU_LIST, 0, 0, 0, 0, 1, "gpu list"},
-	{GPU_ATTACH, 0, 0, sizeof(struct gpu_attach), ATTACH_TAIL_MAX, 1, "gpu attach"},
+	{GPU_ATTACH, 0, 0, sizeof(struct gpu_attach), GPU_TAIL_MAX, 1, "gpu attach"},
 	{GPU_RELEASE, 0, 0, sizeof(struct gpu_release), 0, 1, "gpu release"},
 	{0},
 };

@@ -175,6 +175,57 @@ START_TEST(what_may_be_repeated_goes_to_the_next_server)
 }
 END_TEST
 
+/* A request that ends whoever gets it must not be handed on for ever. */
+START_TEST(nothing_is_repeated_twice)
+{
+	struct peer_request request = removal(true);
+
+	peers_send(peers, PEER_ROOTFS, &request);
+	fd_close(&other_fd);
+	run();
+	connect_rootfs();
+	ck_assert_uint_eq(n_done, 0);
+	(void)expect_request(RFS_REMOVE);
+	fd_close(&other_fd);
+	run();
+	ck_assert_uint_eq(n_done, 1);
+	ck_assert_int_eq(code, -ECONNRESET);
+}
+END_TEST
+
+/* A long name from outside fails alone: at the other end it would cost the channel of everybody. */
+START_TEST(what_the_server_would_not_take_is_not_sent)
+{
+	static char tail[RFS_TAIL_MAX + 1];
+	struct peer_request request = removal(false);
+	const struct rfs_removed body = {0};
+
+	memset(tail, 'x', sizeof(tail) - 1);
+	request.out.tail = tail;
+	request.out.tail_size = sizeof(tail);
+	peers_send(peers, PEER_ROOTFS, &request);
+	run();
+	ck_assert_uint_eq(n_done, 1);
+	ck_assert_int_eq(code, -EMSGSIZE);
+	request = removal(false);
+	request.out.tail = tail + 1;
+	request.out.tail_size = RFS_TAIL_MAX;
+	peers_send(peers, PEER_ROOTFS, &request);
+	answer(RFS_REMOVED, expect_request(RFS_REMOVE), &body, sizeof(body));
+	ck_assert_uint_eq(n_done, 2);
+	ck_assert_int_eq(code, 0);
+}
+END_TEST
+
+/* A loop may have several reasons to end at once; the second must not make its mailbox a ring. */
+START_TEST(a_loop_may_be_stopped_twice)
+{
+	worker_stop(&worker);
+	worker_stop(&worker);
+	worker_run(&worker);
+}
+END_TEST
+
 START_TEST(a_server_that_does_not_come_is_given_up)
 {
 	struct peer_request request = removal(true);
@@ -267,6 +318,9 @@ static Suite *make_suite(void)
 	tcase_add_test(all, a_server_cannot_claim_not_to_be_there);
 	tcase_add_test(all, a_lost_server_fails_what_it_had);
 	tcase_add_test(all, what_may_be_repeated_goes_to_the_next_server);
+	tcase_add_test(all, nothing_is_repeated_twice);
+	tcase_add_test(all, what_the_server_would_not_take_is_not_sent);
+	tcase_add_test(all, a_loop_may_be_stopped_twice);
 	tcase_add_test(all, a_server_that_does_not_come_is_given_up);
 	tcase_add_test(all, a_full_channel_delays_but_loses_nothing);
 	tcase_add_test(all, events_are_handed_on);
