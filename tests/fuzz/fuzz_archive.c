@@ -70,8 +70,10 @@ static void unpack(int archive_fd)
 	/* Owners other than root's make files that only root can read: both is fine. */
 	if (tree_walk(root_fd, &visitor, &tree, &err) == 0 && r == 0 && tree.bytes > limits.bytes * 512)
 		abort();
-	if (store_delete_tree(folder_fd, "root", NULL) < 0)
+	if (store_delete_tree(folder_fd, "root", &err) < 0) {
+		(void)fprintf(stderr, "%s\n", err.text);
 		abort();
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
