@@ -9,6 +9,7 @@
 #define FERRITE_API_API_H
 
 #include "api/http.h"
+#include "api/loglimit.h"
 #include "api/path.h"
 #include "api/store.h"
 #include "api/table.h"
@@ -47,8 +48,9 @@ struct api_loop {
 	struct worker_task settings_task;
 	_Atomic bool settings_posted;
 	struct worker_task drain_task;
-	struct env *env; /* for the variables of one call at a time */
-	char *scratch;	 /* for decoded paths */
+	struct loglimit failures; /* calls that failed, in the log */
+	struct env *env;	  /* for the variables of one call at a time */
+	char *scratch;		  /* for decoded paths */
 	size_t scratch_size;
 };
 

@@ -114,6 +114,22 @@ static const char *route_content_type(const struct function *function)
 	return NULL;
 }
 
+/* Anybody can make calls fail, and fast. */
+static void log_failure(struct call *call, unsigned status, const char *message)
+{
+	struct loglimit *limit = &call->loop->failures;
+	uint64_t dropped = limit->dropped;
+
+	if (!log_enabled(LOG_LEVEL_INFO) || !loglimit_allows(limit, clock_monotonic_us()))
+		return;
+	limit->dropped = 0;
+	if (dropped > 0)
+		log_warn("failed calls were not logged", LOG_INT("calls", dropped));
+	log_info("call failed", LOG_STR("app_name", call->function->app), LOG_STR("path", call->function->path),
+		 LOG_STR("image", call->function->image), LOG_STR("call_id", call->id), LOG_INT("status", status),
+		 LOG_STR("error", message));
+}
+
 void call_fail(struct call *call, unsigned status, bool with_headers, const char *format, ...)
 {
 	_cleanup_(text_done) struct text body = {0};
@@ -124,9 +140,7 @@ void call_fail(struct call *call, unsigned status, bool with_headers, const char
 	va_start(args, format);
 	(void)vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	log_info("call failed", LOG_STR("app_name", call->function->app), LOG_STR("path", call->function->path),
-		 LOG_STR("image", call->function->image), LOG_STR("call_id", call->id), LOG_INT("status", status),
-		 LOG_STR("error", message));
+	log_failure(call, status, message);
 	text_printf(&body, "{\"request_id\":\"%s\",\"error\":{\"message\":", call->id);
 	text_json(&body, message);
 	text_puts(&body, "}}\n");

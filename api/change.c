@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* Of an app or a route. A parsed document takes forty times its text; what a function can use is far smaller. */
+#define CHANGE_BODY_MAX ((size_t)1 << 20)
+
 static void change_free(struct change *change)
 {
 	free(change->app_name);
@@ -116,5 +119,5 @@ void change_begin(struct http_request *request, const struct path_match *match, 
 		return;
 	}
 	request->gone = on_gone_early;
-	http_collect(request, 0, on_body);
+	http_collect(request, CHANGE_BODY_MAX, on_body);
 }

@@ -6,10 +6,8 @@
 
 #include <string.h>
 
-#define READ_BYTES	  (64 << 10)
-#define READS_AT_ONCE	  4 /* so that one flood does not hold up the loop's other calls */
-#define LOG_LINES_BURST	  200
-#define LOG_LINES_PER_SEC 50
+#define READ_BYTES    (64 << 10)
+#define READS_AT_ONCE 4 /* so that one flood does not hold up the loop's other calls */
 
 void grant_release(struct api *api, const struct grant *grant)
 {
@@ -38,7 +36,6 @@ struct instance *instance_new(struct api_loop *loop, struct function *function, 
 	instance->function = function_ref(function);
 	instance->grant = *grant;
 	instance->input_fd = instance->output_fd = instance->log_fd = -1;
-	instance->log_tokens = LOG_LINES_BURST;
 	(void)str_copy(instance->call_id, sizeof(instance->call_id), call_id);
 	return instance;
 }
@@ -72,32 +69,13 @@ void instance_created(struct instance *instance, const struct peer_reply *reply)
 
 /* --- the log ------------------------------------------------------------------------------------------------------ */
 
-static bool log_allowed(struct instance *instance)
-{
-	uint64_t now = clock_monotonic_us();
-	uint64_t earned = (now - instance->log_refill_us) * LOG_LINES_PER_SEC / 1000000;
-
-	if (instance->log_refill_us == 0) {
-		instance->log_refill_us = now;
-	} else if (earned > 0) {
-		instance->log_tokens = (unsigned)MIN(instance->log_tokens + earned, (uint64_t)LOG_LINES_BURST);
-		instance->log_refill_us = now;
-	}
-	if (instance->log_tokens == 0) {
-		instance->log_dropped++;
-		return false;
-	}
-	instance->log_tokens--;
-	return true;
-}
-
 static void log_a_line(struct instance *instance)
 {
 	const struct function *f = instance->function;
 
 	instance->line[instance->line_length] = '\0';
 	instance->line_length = 0;
-	if (log_enabled(LOG_LEVEL_INFO) && log_allowed(instance))
+	if (log_enabled(LOG_LEVEL_INFO) && loglimit_allows(&instance->log_limit, clock_monotonic_us()))
 		log_info(instance->line, LOG_STR("user_log", "true"), LOG_STR("app_name", f->app),
 			 LOG_STR("path", f->path), LOG_STR("image", f->image), LOG_STR("call_id", instance->call_id));
 }
@@ -261,8 +239,8 @@ static void run_end(struct worker_task *task)
 		(void)read_pipe(instance, instance->log_fd, at_once, true);
 	if (instance->line_length > 0)
 		log_a_line(instance);
-	if (instance->log_dropped > 0)
-		log_warn("lines of a function were not logged", LOG_INT("lines", instance->log_dropped),
+	if (instance->log_limit.dropped > 0)
+		log_warn("lines of a function were not logged", LOG_INT("lines", instance->log_limit.dropped),
 			 LOG_STR("app_name", instance->function->app), LOG_STR("path", instance->function->path),
 			 LOG_STR("call_id", instance->call_id));
 	if (instance->events)

@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "api/dispatcher.h"
+#include "api/loglimit.h"
 
 #define CALL_ID_LENGTH 36
 
@@ -51,8 +52,7 @@ struct instance {
 	bool keep_input_open;
 	char line[1000];
 	size_t line_length;
-	unsigned log_tokens;
-	uint64_t log_refill_us, log_dropped;
+	struct loglimit log_limit;
 };
 
 /* Takes over the grant; the function gets a reference. NULL: no memory, and the grant was given back. */

@@ -1,6 +1,6 @@
 # ferrite-api: HTTP, apps and routes, and the scheduling of calls. No privileges.
 
-API_SOURCES := api/table.c api/worker.c api/text.c api/http.c api/http_reply.c api/path.c api/json.c api/model.c \
+API_SOURCES := api/table.c api/worker.c api/loglimit.c api/text.c api/http.c api/http_reply.c api/path.c api/json.c api/model.c \
 	api/gpuwish.c api/store.c api/reply.c api/change.c api/apps.c api/routes.c api/router.c \
 	api/status.c api/settings.c api/service.c api/peers.c api/budget.c api/sniff.c \
 	api/userspec.c api/image.c api/env.c api/function.c api/dispatcher.c api/instance.c \
@@ -11,7 +11,8 @@ $(eval $(call library,api,$(API_SOURCES)))
 API_LDLIBS := -levent_core -lhttp_parser -ljansson -lsqlite3 -lpthread
 $(eval $(call program,libexec/ferrite-api,api/main.c,api common,$(API_LDLIBS)))
 
-API_TESTS := test_http test_peers test_function test_path test_model test_env test_sniff test_store test_budget test_image test_answer
+API_TESTS := test_http test_peers test_function test_path test_model test_env test_sniff test_store test_budget test_image test_answer \
+	test_loglimit
 $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,api common,$(API_LDLIBS))))
 
 API_FUZZ := fuzz_api_http fuzz_api_json fuzz_api_answer fuzz_api_image

@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-/* Long enough for any name that a client may send: too long ones get an error, not a broken channel. */
 #define SEND_WAIT_MS 1000
 
 static const struct ipc_rule rules[] = {
