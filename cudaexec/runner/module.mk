@@ -8,7 +8,7 @@ $(eval $(call library,cudaexec-manifest,$(call runner_sources,datatype expr json
 # The kernels of a module image, to check a section against; with the readers of PTX and fat binaries. Link with -lzstd.
 $(eval $(call library,cudaexec-kernels,$(call runner_sources,kernel_list cubin) $(patsubst %,cudaexec/softdev/%.c,fatbin \
 	ptx_arena ptx_decode ptx_decode_control ptx_decode_data ptx_decode_memory ptx_function ptx_lexer ptx_operand \
-	ptx_parser ptx_regalloc ptx_variable)))
+	ptx_parser ptx_regalloc ptx_repeat ptx_variable)))
 # Requests and answers.
 $(eval $(call library,cudaexec-codec,$(call runner_sources,buffer media query number request request_json request_v2 \
 	request_raw answer)))
