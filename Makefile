@@ -140,6 +140,7 @@ help:
 	@echo "make check        build and run the whole test suite (tools/check does this and installs what is missing)"
 	@echo "make check-unit   the unit tests and fuzz corpora only"
 	@echo "make check-asan   the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make check-tsan   the threaded parts (ferrite-api, the software device) under ThreadSanitizer"
 	@echo "make check-gpu    the GPU tests against the NVIDIA driver of this machine"
 	@echo "make lint         formatting, compiler warnings with gcc and clang, clang-tidy, cppcheck, shellcheck, man pages"
 	@echo "make fuzz         build the fuzz targets with libFuzzer and run each for FUZZ_SECONDS (default 60)"
@@ -168,6 +169,16 @@ check-asan:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" check-suite
 check-suite: test-build
 	$(Q)tests/run --build $(BUILD) unit fuzz integration
+
+# Only what has threads: the programs that make namespaces and filters of their own would measure the sanitizer. The
+# integration tests run ferrite-api of the one build among the programs of the other.
+TSAN_DIR := $(BUILD)/tsan
+TSAN_TESTS := $(addprefix tests/unit/,$(addprefix api_,$(API_TESTS)) softdev/test_engine softdev/test_features test_api_state \
+	test_api_work)
+check-tsan: all
+	$(Q)$(MAKE) --no-print-directory BUILD=$(TSAN_DIR) SANITIZE=thread CFLAGS="-O1 -g" \
+		$(addprefix $(TSAN_DIR)/,libexec/ferrite-api $(TSAN_TESTS))
+	$(Q)tests/tsan $(BUILD) $(TSAN_DIR) $(TSAN_TESTS)
 
 # Folders add what their GPU tests need to check-gpu, and how their PTX is made to ptx.
 check-gpu:: test-build
@@ -229,7 +240,7 @@ clean:
 dist:
 	git archive --format=tar.gz --prefix=ferrite-$(VERSION)/ -o ferrite-$(VERSION).tar.gz HEAD
 
-.PHONY: all help test-build check check-unit check-asan check-suite check-gpu lint fuzz fuzzers objects generated bench demo ptx install \
+.PHONY: all help test-build check check-unit check-asan check-suite check-tsan check-gpu lint fuzz fuzzers objects generated bench demo ptx install \
 	install-built uninstall dist clean force
 .DELETE_ON_ERROR:
 

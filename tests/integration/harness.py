@@ -281,7 +281,7 @@ class Service:
                 status = self.stop()
                 if status != 0:
                     problems.append(f"ferrited ended with status {status} after SIGTERM")
-            problems += self.leaks()
+            problems += self.leaks() + self.reports()
         finally:
             self.clean()
         if problems and kind is None:
@@ -340,6 +340,11 @@ class Service:
         with contextlib.suppress(AssertionError):
             wait_for(settled, "settled", SETTLE_S)
         return ["left behind: " + entry for entry in found]
+
+    def reports(self):
+        """What the sanitizers of the servers, where they are built with some, said on standard error."""
+        found = re.search(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)", self.log())
+        return [f"a sanitizer reported: {self.log()[found.start():found.start() + 6000]}"] if found else []
 
     def clean(self):
         for pid in reap_strangers():
