@@ -9,6 +9,7 @@ enum { MEMORY, PIDS, CPU };
 
 #define PERIOD_US	     100000 /* the kernel's default */
 #define QUOTA_US_PER_PERCENT (PERIOD_US / 100)
+#define SOCKET_SHARE	     4 /* of the memory limit, on top of it */
 
 static int make(const struct cgroups *groups, struct cgroup *group, struct err *err)
 {
@@ -27,6 +28,14 @@ static int make(const struct cgroups *groups, struct cgroup *group, struct err *
 	return 0;
 }
 
+/* Unless it has a limit of its own, v1 counts no socket buffer at all: a function could fill the host's tcp_mem. */
+static int limit_sockets(int memory_fd, uint64_t memory_bytes, struct err *err)
+{
+	int r = cgroup_write(memory_fd, "memory.kmem.tcp.limit_in_bytes", memory_bytes / SOCKET_SHARE, NULL);
+
+	return r < 0 && r != -ENOENT ? err_sys(err, r, "limit the memory of sockets") : 0;
+}
+
 static int limit(const struct cgroups *groups, const struct cgroup *group, const struct cgroup_limits *limits,
 		 struct err *err)
 {
@@ -35,6 +44,8 @@ static int limit(const struct cgroups *groups, const struct cgroup *group, const
 
 	if (r == 0 && groups->swap_limit)
 		r = cgroup_write(memory_fd, "memory.memsw.limit_in_bytes", limits->memory_bytes, err);
+	if (r == 0)
+		r = limit_sockets(memory_fd, limits->memory_bytes, err);
 	if (r == 0)
 		r = cgroup_write(group->v1_fds[PIDS], "pids.max", limits->tasks, err);
 	if (r == 0 && limits->cpu_percent > 0)

@@ -34,6 +34,18 @@
 #define OOM_SCORE_ADJUST "500" /* when the machine runs out of memory, functions go first */
 #define TEXTS_MAX	 (SBX_ARGS_MAX + SBX_ENV_MAX + 4)
 
+/*
+ * What is counted against the maker of a user namespace, which is the host's root, beside whoever uses it: without a
+ * limit of its own, one function could use up what all others and the host itself have.
+ */
+static const struct {
+	const char *path, *value;
+} namespace_limits[] = {
+	{"/proc/sys/user/max_user_namespaces", "0"},
+	{"/proc/sys/user/max_inotify_instances", "8"},
+	{"/proc/sys/user/max_inotify_watches", "1024"},
+};
+
 struct child {
 	struct child_start start;
 	int root_fd;
@@ -80,6 +92,20 @@ static int become_root_inside(struct child *child, struct err *err)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_sys(err, errno, "ask for the parent-death signal");
 	return 0;
+}
+
+static int limit_namespace(struct child *child, struct err *err)
+{
+	int r = 0;
+
+	(void)child;
+	for (unsigned i = 0; r == 0 && i < ARRAY_LEN(namespace_limits); i++) {
+		r = file_write(AT_FDCWD, namespace_limits[i].path, namespace_limits[i].value, err);
+		/* A kernel built without what would be limited has no such file. */
+		if (r == -ENOENT)
+			r = 0;
+	}
+	return r;
 }
 
 static int detach_propagation(struct child *child, struct err *err)
@@ -266,10 +292,8 @@ static int execute_init(struct child *child, struct err *err)
 
 /* Before root and command are known. */
 static const struct step preparation[] = {
-	{"cgroup", enter_groups},
-	{"identity", become_root_inside},
-	{"mounts", detach_propagation},
-	{"network", bring_up_loopback},
+	{"cgroup", enter_groups},	{"identity", become_root_inside}, {"quotas", limit_namespace},
+	{"mounts", detach_propagation}, {"network", bring_up_loopback},
 };
 
 static const struct step completion[] = {

@@ -6,6 +6,7 @@ ids of the security table (tables A to H of the design's security contract); wha
 it can be, shown to be possible outside.
 """
 
+import ctypes
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -226,7 +228,7 @@ def test_timeout_kills():
     equal(box().run("/bin/inspector", "exit", 3, timeout_us=60000000)["end"], "exit", "a quick program")
 
 
-def test_memory_limit_ends_with_oom():
+def test_sec_G3_memory_limit_ends_with_oom():
     answer = box().run("/bin/inspector", "hog", memory=32 * MIB)
     equal((answer["end"], answer["signal"]), ("oom", 9), f"hog {answer}")
     check(answer["memory_peak"] <= 33 * MIB, f"peak memory {answer}")
@@ -236,7 +238,23 @@ def test_memory_limit_ends_with_oom():
     equal(answer["end"], "oom", f"shared memory larger than the memory: {answer}")
 
 
-def test_fork_bomb_is_bounded():
+def socket_bytes(kind):
+    """What the machine's socket buffers of a kind take, in all network namespaces."""
+    line = re.search(rf"^{kind.upper()}:.* mem (\d+)", Path("/proc/net/sockstat").read_text(), re.M)
+    return int(line[1]) * 4096
+
+
+def test_sec_G3_socket_buffers_are_limited():
+    for kind in ("tcp", "udp"):
+        before = socket_bytes(kind)
+        instance = box().create("/bin/inspector", "sockets", kind, memory=32 * MIB, await_output=True)
+        taken = socket_bytes(kind) - before
+        box().ask(op="kill", instance=instance)
+        box().wait(instance)
+        check(taken < 64 * MIB, f"{kind} buffers of {taken} bytes with a limit of {32 * MIB}")
+
+
+def test_sec_G2_fork_bomb_is_bounded():
     answer = box().run("/bin/inspector", "forkbomb", pids=20)
     equal((answer["end"], answer["exit_code"]), ("exit", 3), f"fork bomb {answer}")
     equal(answer["stdout"], "children=19\nerror=EAGAIN\n", "fork bomb")
@@ -323,7 +341,7 @@ def test_id_ranges_run_out_with_a_clear_error():
 # --- bad commands -------------------------------------------------------------------------------------------------
 
 
-def test_programs_that_cannot_be_executed():
+def test_sec_F4_programs_that_cannot_be_executed():
     foreign = bytearray((PROGRAMS / "inspector").read_bytes()[:4096])
     foreign[18:20] = b"\xb7\x00"  # aarch64
     layer = box().layer({
@@ -380,7 +398,7 @@ def test_requests_that_are_refused():
     equal(box().run(*go, cwd="/app/")["exit_code"], 0, "a folder that is made")
 
 
-def test_working_directory_and_host_name():
+def test_sec_D8_working_directory_and_host_name():
     answer = box().run("/bin/sh", "-c", "pwd; hostname; cat /etc/hostname /etc/resolv.conf /etc/hosts",
                        cwd="/a/b/c", hostname="box-1")
     equal(answer["stdout"], "/a/b/c\nbox-1\nbox-1\n127.0.0.1\tlocalhost box-1\n::1\tlocalhost ip6-localhost\n", "output")
@@ -529,7 +547,7 @@ DENIED = {
     "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429,
     "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "clone3": 435, "pidfd_getfd": 438,
     "process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447, "statmount": 457,
-    "listmount": 458, "lookup_dcookie": 212, "uselib": 134, "ustat": 136, "sysfs": 139, "vhangup": 153,
+    "listmount": 458, "io_setup": 206, "lookup_dcookie": 212, "uselib": 134, "ustat": 136, "sysfs": 139, "vhangup": 153,
 }
 
 
@@ -591,6 +609,59 @@ def test_sec_D1_hostile_images():
             equal(sorted(os.listdir(canary)), ["file"], f"the canary after /{place} -> {target}")
             equal((canary / "file").read_text(), "untouched", "canary")
     check(started >= 20, f"only {started} of the images could be started at all")
+
+
+def test_sec_D2_places_that_change_during_the_start():
+    canary = Path(tempfile.mkdtemp(prefix="canary-", dir=box().folder))
+    canary.chmod(0o777)
+    layer = box().layer({"bin": None, "etc/keep": b"", "app": None, "dev": None, "proc": None})
+    libc = ctypes.CDLL(None)
+    names = ("etc", "app", "dev", "proc")
+    for name in names:
+        (layer / f"{name}.link").symlink_to(canary)
+    own(layer)
+    stop = threading.Event()
+
+    def exchange():
+        while not stop.is_set():
+            for name in names:
+                libc.renameat2(-100, bytes(layer / name), -100, bytes(layer / f"{name}.link"), 2)
+
+    racer = threading.Thread(target=exchange)
+    racer.start()
+    started = 0
+    try:
+        for _ in range(400):
+            answer = box().request("run", "/bin/inspector", "escape", canary / "file", cwd="/app",
+                                   layers=[box().base_layer, layer])
+            started += "end" in answer
+            check("OUTSIDE" not in answer.get("stdout", ""), f"{answer}")
+    finally:
+        stop.set()
+        racer.join()
+    equal(os.listdir(canary), [], f"the canary after {started} starts")
+
+
+def test_sec_D3_attributes_of_overlayfs_in_an_image():
+    lower = box().layer({"secret": b"other"})
+    layer = box().layer({"file": b"own", "tool": b"own"})
+    for name, value in (("user.overlay.redirect", b"/secret"), ("user.overlay.origin", b"x" * 16)):
+        os.setxattr(layer / "file", name, value)
+    (layer / "tool").chmod(0o6755)
+    answer = box().run("/bin/sh", "-c", "cat file; echo more >> tool; cat tool; stat -c %A tool",
+                       layers=[box().base_layer, lower, layer])
+    equal(answer["stdout"], "ownownmore\n-rwxr-xr-x\n", f"{answer}")
+    equal((layer / "tool").read_bytes(), b"own", "the layer")
+
+
+def test_sec_D5_nothing_of_one_instance_is_in_the_next():
+    layer = box().layer({"data/file": b"first"})
+    layers = [box().base_layer, layer]
+    script = ("cat /data/file; for d in / /tmp /etc /data /bin /dev/shm /run /var/tmp; do ls $d/mark 2>/dev/null; "
+              "echo x > $d/mark; done 2>/dev/null; echo second > /data/file; rm -f /bin/busybox; ls /tmp/mark")
+    for _ in range(2):
+        equal(box().run("/bin/sh", "-c", script, layers=layers)["stdout"], "first/tmp/mark\n", "what is there")
+    equal(sorted(p.name for p in layer.rglob("*")), ["data", "file"], "the layer")
 
 
 def test_sec_D4_the_old_root_is_gone():
@@ -717,7 +788,7 @@ def test_sec_F1_working_directory_through_descriptors():
 # --- G, H: groups and network -------------------------------------------------------------------------------------
 
 
-def test_sec_G1_no_cgroup_files():
+def test_sec_G1_G7_no_cgroup_files():
     text = box().run("/bin/sh", "-c", "cat /proc/self/mounts | grep -c cgroup; ls /sys/fs 2>&1")["stdout"]
     check(text.startswith("0\n"), text)
 
@@ -729,6 +800,18 @@ def test_sec_G5_kill_reaches_everything():
         equal(box().wait(instance)["end"], "killed", "a forking program")
     box().settled()
     equal(box().processes(), [], "processes")
+
+
+def test_sec_P8_what_the_machine_has_once_is_not_used_up():
+    # Both are counted against the user who made the namespace, the host's root: 128 instances by default.
+    instance = box().create("/bin/inspector", "grab", await_output=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.inotify_init1(os.O_CLOEXEC)
+    check(fd >= 0, f"root of the host has no inotify left: {os.strerror(ctypes.get_errno())}")
+    os.close(fd)
+    box().ask(op="kill", instance=instance)
+    found = dict(line.split("=", 1) for line in box().wait(instance)["stdout"].splitlines())
+    equal(found, {"instances": "8", "init": "EMFILE", "watches": "1024", "watch": "ENOSPC"}, "what it got")
 
 
 def test_sec_H1_no_host_network():

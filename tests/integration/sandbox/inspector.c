@@ -12,10 +12,12 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -434,6 +436,68 @@ static int forkbomb(char **arguments)
 	return 3;
 }
 
+/* Takes what it can of inotify, whose limit is the user's, and tells how much; holds it. */
+static int grab(char **arguments)
+{
+	unsigned instances = 0, watches = 0;
+	int first_fd = inotify_init1(IN_CLOEXEC);
+
+	(void)arguments;
+	for (int fd = first_fd; fd >= 0; fd = inotify_init1(IN_CLOEXEC))
+		instances++;
+	printf("instances=%u\ninit=%s\n", instances, strerrorname_np(errno));
+	for (;; watches++) {
+		char name[32];
+
+		(void)snprintf(name, sizeof(name), "/tmp/w%u", watches);
+		if (mkdir(name, 0700) < 0 || inotify_add_watch(first_fd, name, IN_CREATE) < 0)
+			break;
+	}
+	printf("watches=%u\nwatch=%s\n", watches, strerrorname_np(errno));
+	(void)fflush(stdout);
+	return pause();
+}
+
+/* sockets TYPE: fills buffers that nobody reads, and holds them. */
+static int sockets(char **arguments)
+{
+	static char bytes[1 << 16];
+	bool stream = strcmp(arguments[0], "tcp") == 0;
+	int type = (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t size = sizeof(address);
+	int room = 1 << 24;
+	int listener = socket(AF_INET, type, 0);
+
+	if (bind(listener, (struct sockaddr *)&address, size) < 0 || (stream && listen(listener, 8) < 0) ||
+	    getsockname(listener, (struct sockaddr *)&address, &size) < 0)
+		return 97;
+	for (int i = 0; i < 300; i++) {
+		int to = stream ? -1 : socket(AF_INET, type, 0);
+		int from = socket(AF_INET, type, 0);
+		ssize_t n = 1;
+
+		if (!stream) {
+			address.sin_port = 0;
+			size = sizeof(address);
+			(void)setsockopt(to, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+			if (bind(to, (struct sockaddr *)&address, size) < 0 ||
+			    getsockname(to, (struct sockaddr *)&address, &size) < 0)
+				break;
+		}
+		(void)setsockopt(from, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+		if (connect(from, (struct sockaddr *)&address, size) < 0)
+			break;
+		if (stream)
+			(void)accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		for (int k = 0; n > 0 && k < (stream ? 1 << 10 : 16); k++)
+			n = send(from, bytes, stream ? sizeof(bytes) : sizeof(bytes) / 2, MSG_DONTWAIT);
+	}
+	printf("full=1\n");
+	(void)fflush(stdout);
+	return pause();
+}
+
 static int hog(char **arguments)
 {
 	size_t step = 1 << 20;
@@ -643,7 +707,8 @@ static const struct {
 	{"daemons", daemons, 1},   {"orphans", orphans, 1},
 	{"hold", hold, 0},	   {"wait_stdin", wait_stdin, 0},
 	{"spin", spin, 0},	   {"reopen", reopen, 0},
-	{"burn", burn, 1},
+	{"burn", burn, 1},	   {"grab", grab, 0},
+	{"sockets", sockets, 1},
 };
 
 int main(int argc, char **argv)
