@@ -97,6 +97,10 @@ int sandbox_config_check(const struct sandbox_config *config, struct err *err)
 			       "uid_base %u, ids_first_block %u, ids_blocks %u: ids must be %u to %u, blocks 1 to %u",
 			       config->uid_base, config->ids_first_block, config->ids_blocks, UID_BASE_MIN, UINT32_MAX,
 			       BLOCKS_MAX);
+	/* Layers are told from the host's own folders by their owner. */
+	if (config->store_base < UID_BASE_MIN || config->store_base > UINT32_MAX - BLOCK_IDS)
+		return err_set(err, EINVAL, "store_base %u: ids must be %u to %u", config->store_base, UID_BASE_MIN,
+			       UINT32_MAX - BLOCK_IDS);
 	if (config->memory_bytes < MEMORY_MIN || config->disk_bytes < MIB || config->pids_max == 0)
 		return err_set(err, EINVAL, "memory_bytes, disk_bytes or pids_max is too small");
 	return 0;

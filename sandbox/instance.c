@@ -13,6 +13,8 @@
 #define REMOVE_AGAIN_US 10000
 #define REFILL_AT_ONCE	2
 #define REMOVE_AT_ONCE	2 /* per round of the loop: requests go first */
+#define REPORTS_AT_ONCE 4 /* a birth makes two */
+#define ERRNO_MAX	4095
 
 const char *instance_state_name(enum instance_state state)
 {
@@ -207,16 +209,22 @@ static void fail(struct instance *instance, const char *phase, const struct err 
 	instance_kill(instance, CAUSE_FAILED);
 }
 
+/* Even the init is believed only what can be true: it lives in the function's namespaces. */
 static void take_report(struct instance *instance, struct birth_report *report)
 {
 	struct err failure = ERR_INIT;
+	uint64_t now_us = clock_monotonic_us();
 
+	if (report->time_us < instance->born_us || report->time_us > now_us)
+		report->time_us = now_us;
 	report->phase[sizeof(report->phase) - 1] = '\0';
 	report->text[sizeof(report->text) - 1] = '\0';
 	switch (report->kind) {
 	case BIRTH_FAILED:
 		if (instance->state > INSTANCE_STARTING)
 			break;
+		if (report->code >= 0 || report->code < -ERRNO_MAX)
+			report->code = -EIO;
 		/* The init reports a number and an object; the process before it whole sentences. */
 		if (strcmp(report->phase, "exec") == 0 || strcmp(report->phase, "interpreter") == 0)
 			(void)err_sys(&failure, report->code, "execute %s%s", report->text,
@@ -246,10 +254,10 @@ static void take_report(struct instance *instance, struct birth_report *report)
 	}
 }
 
-/* Takes all reports that are there. Passed descriptors are never received: there is no room for them. */
+/* Takes the reports that are there. Passed descriptors are never received: there is no room for them. */
 static void read_reports(struct instance *instance)
 {
-	while (instance->socket_fd >= 0) {
+	for (unsigned i = 0; i < REPORTS_AT_ONCE && instance->socket_fd >= 0; i++) {
 		struct birth_report report;
 		ssize_t n = recv(instance->socket_fd, &report, sizeof(report), MSG_DONTWAIT | MSG_TRUNC);
 
@@ -324,6 +332,11 @@ int instance_watch(struct instance *instance, struct err *err)
 
 static void on_deadline(struct instance *instance)
 {
+	/* When the server was held up, what is due may have happened in time, unread. */
+	if (instance->state < INSTANCE_ENDING)
+		read_reports(instance);
+	if (!instance->deadline_us || instance->deadline_us > clock_monotonic_us())
+		return;
 	switch (instance->state) {
 	case INSTANCE_PREPARING:
 	case INSTANCE_STARTING:
