@@ -124,6 +124,8 @@ static int died(struct child *child, struct err *err)
 	int status = 0;
 
 	fd_close(&child->fd);
+	/* One that is ending keeps its status; one that only closed its channel must not be waited for. */
+	(void)kill(child->pid, SIGKILL);
 	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	child->pid = 0;

@@ -434,8 +434,12 @@ static int put_layer(const struct store *store, const char *id, int work_fd, con
 {
 	_cleanup_fd_ int lock_fd = store_lock(store, err);
 
-	/* Two workers may have made the same layer: whole ones both. A damaged one of that id is replaced. */
-	return lock_fd < 0 ? lock_fd : store_layer_put(store, id, work_fd, "root", record, true, err);
+	if (lock_fd < 0)
+		return lock_fd;
+	/* Another worker may have made the same layer meanwhile, and a container may run on it: a whole one stays. */
+	if (layers_verify(store, id, NULL) == 0)
+		return 0;
+	return store_layer_put(store, id, work_fd, "root", record, true, err);
 }
 
 static int make_layer(const struct store *store, struct closure *c, bool extra, const char *id, int work_fd,

@@ -26,6 +26,21 @@ void service_close_api(struct service *service)
 	service_end_imports(service);
 }
 
+/*
+ * The channel is of no use any more. When the api is there still, nobody would give this process another one: it ends,
+ * and its successor gets one.
+ */
+static void lose_api(struct service *service, const struct err *why)
+{
+	service_close_api(service);
+	if (why->code == -EPIPE || why->code == -ECONNRESET)
+		return;
+	log_error("the channel to the api is broken, starting anew", LOG_STR("why", why->text));
+	service->failure = why->code;
+	service->err = *why;
+	service->loop.stop = true;
+}
+
 void service_send(struct service *service, const struct ipc_out *out)
 {
 	struct err err = ERR_INIT;
@@ -34,19 +49,15 @@ void service_send(struct service *service, const struct ipc_out *out)
 		return;
 	if (ipc_send_wait(service->api_fd, out, SEND_WAIT_MS, &err) >= 0)
 		return;
-	log_error("the api does not take a message, its channel is closed", LOG_INT("type", out->type),
-		  LOG_STR("why", err.text));
-	service_close_api(service);
+	lose_api(service, &err);
 }
 
 void service_fail(struct service *service, uint64_t id, const char *phase, const struct err *why)
 {
 	struct err err = ERR_INIT;
 
-	if (service->api_fd >= 0 && server_send_failed(service->api_fd, id, phase, why, &err) < 0) {
-		log_error("the api does not take a message, its channel is closed", LOG_STR("why", err.text));
-		service_close_api(service);
-	}
+	if (service->api_fd >= 0 && server_send_failed(service->api_fd, id, phase, why, &err) < 0)
+		lose_api(service, &err);
 }
 
 void service_changed(struct service *service, const char *name)
@@ -74,9 +85,10 @@ static void api_readable(struct loop *loop, struct loop_watch *watch, uint32_t e
 			if (r == 0)
 				continue;
 		}
-		if (r < 0)
-			log_error("the api broke the protocol, its channel is closed", LOG_STR("why", err.text));
-		service_close_api(s);
+		if (r == 0)
+			service_close_api(s);
+		else
+			lose_api(s, &err);
 	}
 }
 

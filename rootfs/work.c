@@ -134,7 +134,7 @@ static int open_layer(struct service *s, const char *id, struct layer_fds *l, st
 	return 0;
 }
 
-static void reply_opened(struct service *s, uint64_t id, const struct service_image *image)
+static void reply_opened(struct service *s, uint64_t id, struct service_image *image)
 {
 	_cleanup_(layer_fds_close) struct layer_fds l = {.count = 0};
 	struct rfs_opened body = {0};
@@ -146,6 +146,8 @@ static void reply_opened(struct service *s, uint64_t id, const struct service_im
 	for (size_t i = 0; r == 0 && i < image->runnable.n_layers; i++)
 		r = open_layer(s, image->runnable.layers[i], &l, &why);
 	if (r < 0) {
+		/* Whatever happened to the layer, the next call has it made again. */
+		image->has_host = false;
 		service_fail(s, id, "layers", &why);
 		return;
 	}
@@ -223,18 +225,27 @@ static void delete_rubbish(struct service *s, const char *name)
 	start_waiting_jobs(s);
 }
 
+static bool is_preparing(const struct service *s)
+{
+	for (size_t i = 0; i < SERVICE_JOBS_MAX; i++)
+		if (s->jobs[i] && s->jobs[i]->kind == JOB_KIND_PREPARE && s->jobs[i]->started)
+			return true;
+	return false;
+}
+
 int service_sweep(struct service *service, struct rfs_removed *ret, struct err *err)
 {
-	/* At the start nobody has asked for an image yet, and the host's layers are worth keeping. */
-	json_t *kept = service->used_images ? json_object() : NULL;
+	/* At the start nobody has asked for an image yet, and the host's layers are worth keeping. While an image is
+	 * made ready, nobody here knows yet which of them it will use. */
+	json_t *kept = service->used_images && !is_preparing(service) ? json_object() : NULL;
 	struct gc_result result = {0};
 	int r;
 
 	forget_unnamed(service);
-	for (size_t i = 0; i < SERVICE_IMAGES_MAX; i++)
+	for (size_t i = 0; kept && i < SERVICE_IMAGES_MAX; i++)
 		for (size_t j = 0; service->images[i] && j < service->images[i]->host.n_ids; j++)
 			(void)json_object_set_new(kept, service->images[i]->host.ids[j], json_true());
-	for (size_t i = 0; i < SERVICE_JOBS_MAX; i++)
+	for (size_t i = 0; kept && i < SERVICE_JOBS_MAX; i++)
 		for (size_t j = 0; service->jobs[i] && j < service->jobs[i]->host.n_ids; j++)
 			(void)json_object_set_new(kept, service->jobs[i]->host.ids[j], json_true());
 	r = gc_sweep(&service->store, kept, &result, err);

@@ -973,7 +973,10 @@ def test_list_and_inspect():
 
 
 def test_hostile_peers():
-    """What breaks a rule closes the channel; the server lives, and a fresh channel works."""
+    """What breaks a rule ends the server, for nobody would give it another channel; its successor has the images.
+
+    A channel that merely closes, as when the api is restarted, ends nothing, and leaves no descriptor.
+    """
     pipe = os.pipe()
     name = b"x\0"
     cases = {
@@ -993,13 +996,21 @@ def test_hostile_peers():
         server.put(make.oci([HELLO_LAYER]), "good")
         wait_for(lambda: server.settled() is not None, "quiet")
         before = fds()
+        for _ in range(3):
+            server.api.close()
+            server.connect()
+            server.open("good").close()
+        equal(fds(), before, "descriptors of the server")
         for case, action in cases.items():
             action(server.api)
             with contextlib.suppress(ConnectionResetError):
                 check(receive(server.api) is None, f"{case}: the channel stays open")
-            server.connect()
+            equal(os.waitstatus_to_exitcode(os.waitpid(server.pid, 0)[1]), 1, f"{case}: the exit status")
+            server.pid = None
+            server.control.close()
+            server.api.close()
+            server.start()
             server.open("good").close()
-        equal(fds(), before, "descriptors of the server")
         # Names that are no packed list get an answer, because a client may have caused them.
         for body in (b"x", b"x\0y\0", b""):
             expect_failure(lambda body=body: server.answer(server.ask(OPEN, struct.pack("<I", 0) + body), OPENED),
