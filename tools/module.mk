@@ -14,5 +14,5 @@ $(eval $(call program,bin/ferrite,tools/ferrite/main.c,ferrite-command bundle cu
 
 $(eval $(call unit_test,test_cli,tests/unit/tools/test_cli.c,ferrite-command common,-lcurl -ljansson))
 
-INSTALLED_FILES += docs/man/ferrite.1=share/man/man1/ferrite.1
+INSTALLED_FILES += $(foreach p,$(wildcard docs/man/*.[1-8]),$(p)=share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
 INSTALLED_FILES += cudaexec/cudaexec.h=include/cudaexec.h

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import harness
-from harness import FERRITE, check, equal
+from harness import FERRITE, check, equal, wait_for
 
 def shared():
     """One service for all tests of this file: the commands do not disturb each other."""
@@ -155,7 +155,7 @@ def test_call(folder):
 
 def test_status_commands():
     ran(ferrite("ps"), 0)
-    equal(document("ps")["instances"], [], "instances")
+    wait_for(lambda: document("ps")["instances"] == [], "no instance is left")
     ran(ferrite("gpu"), 0, "software")
     check(len(document("gpu")["gpus"]) == 1, "one software device")
     ran(ferrite("stats"), 0, "Complete")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import harness
-from harness import check, equal
+from harness import check, equal, wait_for
 
 sys.path.insert(0, str(harness.TOP / "tools"))
 import demo_calls  # noqa: E402
@@ -194,7 +194,7 @@ def test_status_pages():
     gpus = service().request("GET", "/v1/gpus").json["gpus"]
     equal(len(gpus), 1, f"devices: {gpus}")
     check("software" in json.dumps(gpus).lower(), f"the software device says what it is: {gpus}")
-    equal(service().instances(), [], "instances")
+    wait_for(lambda: service().instances() == [], "no instance is left")
 
 
 def test_installed_elsewhere_it_works_from_there(folder):
