@@ -173,8 +173,8 @@ check-suite: test-build
 # Only what has threads: the programs that make namespaces and filters of their own would measure the sanitizer. The
 # integration tests run ferrite-api of the one build among the programs of the other.
 TSAN_DIR := $(BUILD)/tsan
-TSAN_TESTS := $(addprefix tests/unit/,$(addprefix api_,$(API_TESTS)) softdev/test_engine softdev/test_features test_api_state \
-	test_api_work)
+TSAN_TESTS := $(addprefix tests/unit/,$(addprefix api_,$(API_TESTS)) softdev/test_engine softdev/test_features \
+	softdev/test_kernels test_api_state test_api_work)
 check-tsan: all
 	$(Q)$(MAKE) --no-print-directory BUILD=$(TSAN_DIR) SANITIZE=thread CFLAGS="-O1 -g" \
 		$(addprefix $(TSAN_DIR)/,libexec/ferrite-api $(TSAN_TESTS))

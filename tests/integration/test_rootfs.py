@@ -890,6 +890,31 @@ def test_host_base_runs_a_dynamic_program():
         equal(len([name for name in layers if name.startswith("host-")]), 1, "layers of the host")
 
 
+def test_host_base_for_several_images_at_once():
+    """Whoever makes the base at the same moment: what was handed out stays, also through a sweep in the middle."""
+    with Server(settings={"libexec_dir": str(BUILD / "libexec")}) as server:
+        program = compiled(server.folder, PROGRAM, "program", "-lm")
+        for i in range(4):
+            server.put(host_image(program + b"#" * i), f"dynamic:{i}")
+        for _ in range(5):
+            numbers = [
+                server.ask(OPEN, struct.pack("<I", 0) + f"dynamic:{i}".encode() + b"\0") for i in range(4)
+            ]
+            server.gc()
+            images = [Image(server.answer(number, OPENED)) for number in numbers]
+            server.gc()
+            server.settled()
+            for image in images:
+                for fd in image.fds:
+                    check(os.listdir(fd), f"a layer is empty: {image.layers}")
+                    check(os.fstat(fd).st_nlink > 0, f"a layer was deleted: {image.layers}")
+                image.close()
+            server.stop()
+            for layer in (server.state / "layers").glob("host-*"):
+                shutil.rmtree(layer) if layer.is_dir() else layer.unlink()
+            server.start()
+
+
 def test_host_base_takes_further_libraries():
     with Server() as server:
         program = compiled(server.folder, '#include <zlib.h>\nint main(void) { return zlibVersion()[0] - 48; }',
