@@ -75,12 +75,16 @@ static enum cli_exit write_archive(struct cli *cli, const struct function_file *
 
 	enum cli_exit status = pack(cli, function, cli->args[0], name, file);
 
-	if (status != CLI_OK)
+	if (status != CLI_OK) {
 		(void)unlink(output);
-	else if (cli->json)
-		printf("{\"image\": {\"name\": \"%s\"}, \"file\": \"%s\"}\n", name, output);
-	else
+	} else if (cli->json) {
+		json_t *document = json_pack("{s:{s:s}, s:o}", "image", "name", name, "file", output_string(output));
+
+		output_json(document);
+		json_decref(document);
+	} else {
 		printf("%s written to %s\n", name, output);
+	}
 	return status;
 }
 

@@ -124,7 +124,9 @@ enum cli_exit images_import(struct cli *cli)
 		const char *digest = json_string_value(json_object_get(json_object_get(document, "image"), "digest"));
 
 		output_text(stdout, name ? name : "");
-		printf(" imported%s%s\n", digest ? ", " : "", digest ? digest : "");
+		fputs(digest ? " imported, " : " imported", stdout);
+		output_text(stdout, digest ? digest : "");
+		putchar('\n');
 	}
 	json_decref(document);
 	return CLI_OK;

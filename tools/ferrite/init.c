@@ -1,6 +1,7 @@
 /* ferrite init: the beginnings of a bundle, complete enough to be deployed as they are. */
 #include "supervisor/util.h"
 #include "tools/ferrite/commands.h"
+#include "tools/ferrite/output.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -73,9 +74,12 @@ static enum cli_exit write_skeleton(struct cli *cli, size_t kind, const char *di
 		if (!cli->json)
 			printf("%s/%s\n", dir, path);
 	}
-	if (cli->json)
-		printf("{\"folder\": \"%s\", \"kind\": \"%s\"}\n", dir, skeletons[kind].kind);
-	else if (skeletons[kind].build)
+	if (cli->json) {
+		json_t *document = json_pack("{s:o, s:s}", "folder", output_string(dir), "kind", skeletons[kind].kind);
+
+		output_json(document);
+		json_decref(document);
+	} else if (skeletons[kind].build)
 		printf("next: (cd %s && %s), then ferrite deploy %s --app demo\n", dir, skeletons[kind].build, dir);
 	else
 		printf("next: ferrite deploy %s --app demo\n", dir);
