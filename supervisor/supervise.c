@@ -5,6 +5,7 @@
 #include "supervisor/util.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -109,6 +110,7 @@ static void on_control(struct loop *loop, struct loop_watch *watch, uint32_t eve
 }
 
 static void on_process(struct loop *loop, struct loop_watch *watch, uint32_t events);
+static void release(struct server_slot *server);
 
 static int start(struct server_slot *server, struct err *err)
 {
@@ -127,8 +129,12 @@ static int start(struct server_slot *server, struct err *err)
 	if (r == 0)
 		r = loop_add(&s->loop, &server->control_watch, server->process.control_fd, EPOLLIN, on_control, server,
 			     err);
-	if (r < 0)
-		supervisor_kill(server, "cannot be watched");
+	if (r < 0) {
+		/* Nobody would notice its end. */
+		(void)syscall(SYS_pidfd_send_signal, server->process.pidfd, SIGKILL, NULL, 0);
+		(void)waitid(P_PIDFD, (id_t)server->process.pidfd, NULL, WEXITED);
+		release(server);
+	}
 	return r;
 }
 
@@ -257,7 +263,7 @@ static void start_due(struct supervisor *s, uint64_t now)
 		server->start_us = 0;
 		server->state = SERVER_STARTING;
 		server->since_us = now;
-		if (start(server, &err) < 0 && server->process.pid == 0) {
+		if (start(server, &err) < 0) {
 			log_error("cannot start a server", LOG_STR("server", server->row->program),
 				  LOG_STR("error", err.text));
 			(void)snprintf(server->last_exit, sizeof(server->last_exit), "%.63s", err.text);
@@ -274,6 +280,14 @@ static bool is_asked(const struct server_slot *server)
 	return server->state == SERVER_READY && !server->killed_for[0] && !server->let_go;
 }
 
+/* It may have answered in time while we were held up (by another's end, or stopped): what it sent comes first. */
+static bool has_unread(const struct server_slot *server)
+{
+	struct pollfd p = {.fd = server->process.control_fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+}
+
 static void check_server(struct server_slot *server, uint64_t now)
 {
 	struct supervisor *s = server->supervisor;
@@ -281,6 +295,8 @@ static void check_server(struct server_slot *server, uint64_t now)
 	if (server->process.pid == 0)
 		return;
 	if (server->deadline_us && now >= server->deadline_us) {
+		if (server->state == SERVER_STARTING && !server->killed_for[0] && !server->let_go && has_unread(server))
+			return;
 		server->deadline_us = 0;
 		supervisor_kill(server, server->let_go			   ? "closed its control channel"
 					: server->state == SERVER_DRAINING ? "did not end in time"
@@ -290,7 +306,8 @@ static void check_server(struct server_slot *server, uint64_t now)
 	if (!is_asked(server))
 		return;
 	if (server->asked_us && now - server->asked_us >= settings_time_us(&s->settings, SETTING_HEARTBEAT_DEADLINE)) {
-		supervisor_kill(server, "hangs: no answer to a ping");
+		if (!has_unread(server))
+			supervisor_kill(server, "hangs: no answer to a ping");
 		return;
 	}
 	if (!server->asked_us && now >= server->ping_us) {

@@ -360,6 +360,23 @@ def test_a_hung_server_is_killed_and_comes_back():
         equal(s.end(), 0, "exit status")
 
 
+def test_standing_still_costs_no_server():
+    with Supervisor(settings={"FERRITE_HEARTBEAT_DEADLINE": "500ms"}) as s:
+        s.ready()
+        before, at = s.servers(), s.mark()
+        # The time itself is what is tested: a ping goes out, then all stand still for longer than its answer may take.
+        os.kill(before["rootfs"], signal.SIGSTOP)
+        time.sleep(0.25)
+        os.kill(s.pid, signal.SIGSTOP)
+        time.sleep(0.5)
+        os.kill(before["rootfs"], signal.SIGCONT)
+        time.sleep(0.25)
+        os.kill(s.pid, signal.SIGCONT)
+        equal(s.ask(), before["api"], "the api answers")
+        equal(s.end(), 0, "exit status")
+        check("killing a server" not in s.text[at:], "nobody is killed")
+
+
 def test_a_server_that_never_gets_ready_is_killed():
     with Supervisor(settings={"FERRITE_START_DEADLINE": "300ms"}) as s:
         s.ready()
