@@ -4,6 +4,7 @@
 #include "supervisor/util.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 
 #define OUTPUT_BYTES	 (64 * MIB)
@@ -11,6 +12,19 @@
 #define WAITING_MAX	 100
 #define WAIT_US		 10000000
 #define RESERVED_PERCENT 10 /* of the machine's memory, for everything that is no function */
+
+/*
+ * Connections get no more than a quarter of the descriptors. Where they took the last one, a message of another server
+ * would lose its descriptors, and the server its channel.
+ */
+static unsigned cap_connections(uint64_t wanted)
+{
+	struct rlimit files = {0};
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return (unsigned)wanted;
+	return (unsigned)MIN(wanted, MAX((uint64_t)files.rlim_cur / 4, (uint64_t)1));
+}
 
 void settings_default(struct settings *settings)
 {
@@ -27,6 +41,7 @@ void settings_default(struct settings *settings)
 		.n_loops = (unsigned)MIN(MAX(n, 1), LOOPS_MAX),
 		.http = HTTP_LIMITS_DEFAULT,
 	};
+	settings->http.connections = cap_connections(settings->http.connections);
 }
 
 static int set_path(char *buffer, size_t size, const char *folder, const char *name, struct err *err)
@@ -84,7 +99,7 @@ static int set_limit(struct settings *settings, const char *key, const char *val
 		settings->http.header_bytes = r < 0 ? settings->http.header_bytes : MIN(number, 64 * KIB);
 	} else if (strcmp(key, "max_connections") == 0) {
 		r = set_number(1, 1000000, &number, value, err);
-		settings->http.connections = r < 0 ? settings->http.connections : (unsigned)number;
+		settings->http.connections = r < 0 ? settings->http.connections : cap_connections(number);
 	} else if (strcmp(key, "max_waiting") == 0) {
 		r = set_number(0, 100000, &number, value, err);
 		settings->max_waiting = r < 0 ? settings->max_waiting : (unsigned)number;

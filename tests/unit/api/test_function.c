@@ -4,6 +4,7 @@
 #include "supervisor/util.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "tests/unit/main.h"
 
@@ -133,6 +134,25 @@ START_TEST(settings_are_read)
 }
 END_TEST
 
+/* The last descriptor is none for a client: without one, a message between the servers arrives broken. */
+START_TEST(connections_leave_descriptors_for_others)
+{
+	static struct settings settings;
+	struct rlimit files, few;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+	few = (struct rlimit){.rlim_cur = 400, .rlim_max = files.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	settings_default(&settings);
+	ck_assert_uint_eq(settings.http.connections, 100);
+	ck_assert_int_eq(settings_set(&settings, "max_connections", "99", false, &err), 0);
+	ck_assert_uint_eq(settings.http.connections, 99);
+	ck_assert_int_eq(settings_set(&settings, "max_connections", "1000000", false, &err), 0);
+	ck_assert_uint_eq(settings.http.connections, 100);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("function");
@@ -143,6 +163,7 @@ static Suite *make_suite(void)
 	tcase_add_test(all, a_state_is_kept_until_something_changes);
 	tcase_add_test(all, huge_memory_saturates);
 	tcase_add_test(all, settings_are_read);
+	tcase_add_test(all, connections_leave_descriptors_for_others);
 	suite_add_tcase(suite, all);
 	return suite;
 }
