@@ -110,7 +110,8 @@ static int shift_one(int parent_fd, const char *name, const struct shift *shift,
 	if (fchownat(parent_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, errno, "change the owner of %s", name);
 	/* A change of owner takes the set-id bits away. */
-	if (!S_ISLNK(s->st_mode) && (s->st_mode & 06000) && fchmodat(parent_fd, name, s->st_mode & 07777, 0) < 0)
+	if (!S_ISLNK(s->st_mode) && (s->st_mode & 06000) &&
+	    fchmodat(parent_fd, name, s->st_mode & 07777, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, errno, "change the mode of %s", name);
 	return 0;
 }
