@@ -493,6 +493,8 @@ int service_open(struct service *service, const struct backend_config *config, u
 		.api_fd = -1,
 		.sandbox_fd = -1,
 		.notice = notice,
+		/* What was granted before a restart is given back after it: it must not name what is granted since. */
+		.grants = {.last_id = clock_realtime_us()},
 	};
 	service->message = malloc(sizeof(*service->message));
 	if (!service->message)

@@ -214,6 +214,32 @@ START_TEST(admission)
 }
 END_TEST
 
+static struct gpu_attached attach_one(void)
+{
+	char env[1024];
+
+	ATTACH(api_fd, 1, 1, 700 * MIB, "0", "", "a");
+	serve(PEER_API);
+	take_profile(sandbox_fd);
+	serve(PEER_SANDBOX);
+	return expect_attached(api_fd, 1, env, sizeof(env));
+}
+
+/* An instance that outlived a restart gives back its grant: that must not be somebody's newer one. */
+START_TEST(grants_of_a_predecessor_are_nobodys)
+{
+	struct gpu_release release;
+
+	release.grant = attach_one().grant;
+	teardown();
+	setup();
+	(void)attach_one();
+	SEND(api_fd, .type = GPU_RELEASE, BODY(release));
+	serve(PEER_API);
+	ck_assert_uint_eq(service.grants.count, 1);
+}
+END_TEST
+
 START_TEST(refusals)
 {
 	char env[1024];
@@ -512,6 +538,7 @@ static Suite *make_suite(void)
 	tcase_add_checked_fixture(inside, setup, teardown);
 	tcase_add_test(inside, attach_waits_for_profile);
 	tcase_add_test(inside, admission);
+	tcase_add_test(inside, grants_of_a_predecessor_are_nobodys);
 	tcase_add_test(inside, refusals);
 	tcase_add_test(inside, sandbox_refuses);
 	tcase_add_test(inside, peers_come_back);
