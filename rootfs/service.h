@@ -1,8 +1,8 @@
 /*
  * The server's state and its event loop: requests of ferrite-api in, replies out, long work in worker processes.
  *
- * Single-threaded. The api is treated as hostile: what breaks a rule of messages.h closes the channel; everything that
- * it can make the server hold is bounded.
+ * Single-threaded. The api is treated as hostile: what breaks a rule of messages.h ends this process (its successor gets
+ * a fresh channel); everything that it can make the server hold is bounded.
  */
 #ifndef FERRITE_ROOTFS_SERVICE_H
 #define FERRITE_ROOTFS_SERVICE_H
@@ -102,7 +102,7 @@ void service_drain(struct service *service, uint64_t deadline_us);
 /* Handles one message of the api that keeps the rules. */
 void service_request(struct service *service, struct ipc_message *message);
 
-/* Sends a reply or an event; a channel that does not take it is closed. */
+/* Sends a reply or an event; an api that lives and does not take it ends this process. */
 void service_send(struct service *service, const struct ipc_out *out);
 void service_fail(struct service *service, uint64_t id, const char *phase, const struct err *why);
 void service_close_api(struct service *service);

@@ -237,5 +237,12 @@ def test_text_from_the_service_is_harmless_on_a_terminal(folder):
     check(b"\x1b" not in shown and b"\\x1b]0;owned\\x07" in shown, repr(shown))
 
 
+def test_a_row_of_a_table_is_one_line():
+    ran(ferrite("apps", "create", "cli-rows"), 0)
+    shared().create_route("cli-rows", "/a", "x:1\n/forged  y:1")
+    listed = ferrite("routes", "ls", "cli-rows")
+    equal(len(listed.stdout.splitlines()), 2, f"lines of {listed.stdout!r}")
+
+
 if __name__ == "__main__":
     harness.run(globals(), harness.Service())

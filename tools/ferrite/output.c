@@ -100,8 +100,15 @@ void output_table_row(struct output_table *table, const char *const *cells)
 		table->cells = grown;
 		table->room = room;
 	}
-	for (size_t i = 0; i < table->n_columns; i++)
-		table->cells[table->n_cells++] = strdup(cells[i] && *cells[i] ? cells[i] : "-");
+	for (size_t i = 0; i < table->n_columns; i++) {
+		char *cell = strdup(cells[i] && *cells[i] ? cells[i] : "-");
+
+		/* A row is one line, whatever somebody called an image. */
+		for (char *at = cell; at && *at; at++)
+			if ((unsigned char)*at < 0x20)
+				*at = '?';
+		table->cells[table->n_cells++] = cell;
+	}
 }
 
 static void print_row(const struct output_table *table, const char *const *cells, const int *widths)
