@@ -100,6 +100,9 @@ static void on_peer(struct program *program, enum peer peer)
 			  LOG_STR("error", err.text));
 	forget_channel(program, peer);
 	service_lost(&program->service, peer);
+	/* A peer that lives would never get another channel to this process: it does to the next one. */
+	if (code < 0 && code != -EPIPE && code != -ECONNRESET)
+		end(program, 1);
 }
 
 static void on_api(evutil_socket_t fd, short what, void *context)
