@@ -181,8 +181,8 @@ struct ctl_status_row {
 /* --- sandbox ------------------------------------------------------------------------------------------------------ */
 
 /*
- * Longest tails that ferrite-rootfs and ferrite-gpu take in a request; whoever sends more loses the channel. Long enough
- * for any good name: what fits and is bad gets an error.
+ * Longest tails that ferrite-rootfs and ferrite-gpu take in a request; whoever sends more loses the channel. Long
+ * enough for any good name: what fits and is bad gets an error.
  */
 #define RFS_TAIL_MAX (16 * 1024)
 #define GPU_TAIL_MAX (16 * 1024)
