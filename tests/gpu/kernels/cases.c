@@ -13,18 +13,38 @@
 		"ptx_" #symbol "_end: .byte 0\n" \
 		".previous\n"); \
 	extern const char ptx_##symbol[], ptx_##symbol##_end[];
+/* clang-format off: it moves these at every run */
 #define KERNELS(X) \
 	X(vector_add, 5000) \
 	X(saxpy, 5000) \
 	X(reduce_sum, 100000) \
-	X(reduce_tree, 5000) X(sgemm, 200) X(histogram, 100000) X(mandelbrot, 150) X(conv2d, 150) X(thumbnail, 150) \
-		X(softmax, 300) X(layernorm, 2000) X(scan, 5000) X(nbody, 600) X(alpha_blend, 5000) X(transpose, 300) \
-			X(device_call, 5000) X(black_scholes, 3000) X(votes, 5000) X(atomics, 5000) \
-				X(integer_mix, 5000) X(switch_local, 5000)
+	X(reduce_tree, 5000) \
+	X(sgemm, 200) \
+	X(histogram, 100000) \
+	X(mandelbrot, 150) \
+	X(conv2d, 150) \
+	X(thumbnail, 150) \
+	X(softmax, 300) \
+	X(layernorm, 2000) \
+	X(scan, 5000) \
+	X(nbody, 600) \
+	X(alpha_blend, 5000) \
+	X(transpose, 300) \
+	X(device_call, 5000) \
+	X(black_scholes, 3000) \
+	X(votes, 5000) \
+	X(atomics, 5000) \
+	X(integer_mix, 5000) \
+	X(switch_local, 5000)
 #define VARIANTS(X) \
 	X(softmax, fast) \
 	X(device_call, fast) \
-	X(layernorm, fast) X(sgemm, debug) X(device_call, debug) X(histogram, debug) X(switch_local, debug)
+	X(layernorm, fast) \
+	X(sgemm, debug) \
+	X(device_call, debug) \
+	X(histogram, debug) \
+	X(switch_local, debug)
+/* clang-format on */
 
 #define X(name, max) EMBED(name, #name ".ptx")
 KERNELS(X)
