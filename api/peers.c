@@ -1,6 +1,7 @@
 #include "api/peers.h"
 
 #include "supervisor/log.h"
+#include "supervisor/server.h"
 #include "supervisor/str.h"
 #include "supervisor/util.h"
 
@@ -376,11 +377,13 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		}
 		if (r > 0)
 			continue;
-		if (r < 0)
+		if (r < 0) {
 			log_error("a server broke the protocol", LOG_STR("server", peer_name(state->peer)),
 				  LOG_STR("error", err.text));
-		else
+			(void)server_accuse(state->peer, NULL);
+		} else {
 			log_warn("a server ended", LOG_STR("server", peer_name(state->peer)));
+		}
 		lose(state);
 		return;
 	}

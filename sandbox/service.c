@@ -2,6 +2,7 @@
 
 #include "sandbox/create.h"
 #include "supervisor/log.h"
+#include "supervisor/server.h"
 #include "supervisor/str.h"
 #include "supervisor/util.h"
 
@@ -26,6 +27,13 @@ static const struct ipc_rule gpu_rules[] = {
 	{0},
 };
 
+/* A living peer gets no other channel: ferrited puts a successor in its place. */
+static void accuse(enum peer peer, const struct err *why)
+{
+	if (why->code != -EPIPE && why->code != -ECONNRESET)
+		(void)server_accuse(peer, NULL);
+}
+
 static void close_api(struct service *service, const char *why)
 {
 	if (service->api.fd < 0)
@@ -47,8 +55,10 @@ static void send_api(struct service *service, const struct ipc_out *out)
 {
 	struct err err = ERR_INIT;
 
-	if (service->api.fd >= 0 && channel_send(&service->api, &service->loop, out, &err) < 0)
+	if (service->api.fd >= 0 && channel_send(&service->api, &service->loop, out, &err) < 0) {
 		close_api(service, err.text);
+		accuse(PEER_API, &err);
+	}
 }
 
 static void send_failed(struct service *service, uint64_t id, const char *phase, const struct err *failure)
@@ -342,8 +352,10 @@ static void on_api(struct loop *loop, struct loop_watch *watch, uint32_t bits)
 	struct err err = ERR_INIT;
 
 	(void)loop;
-	if (serve(service, &service->api, bits, handle_api, &err) < 0)
+	if (serve(service, &service->api, bits, handle_api, &err) < 0) {
 		close_api(service, err.text);
+		accuse(PEER_API, &err);
+	}
 }
 
 static void on_gpu(struct loop *loop, struct loop_watch *watch, uint32_t bits)
@@ -352,8 +364,10 @@ static void on_gpu(struct loop *loop, struct loop_watch *watch, uint32_t bits)
 	struct err err = ERR_INIT;
 
 	(void)loop;
-	if (serve(service, &service->gpu, bits, handle_gpu, &err) < 0)
+	if (serve(service, &service->gpu, bits, handle_gpu, &err) < 0) {
 		close_gpu(service, err.text);
+		accuse(PEER_GPU, &err);
+	}
 }
 
 int service_set_channel(struct service *service, enum peer peer, int fd, struct err *err)

@@ -13,6 +13,7 @@
 #define COMMON_RULES \
 	{CTL_HELLO, 0, 0, sizeof(struct ctl_hello), 0, TURN_HELLO, "hello"}, \
 		{CTL_READY, 0, 0, 0, 0, TURN_STARTED, "ready"}, \
+		{CTL_ACCUSE, 0, 0, sizeof(struct ctl_accuse), 0, TURN_STARTED | TURN_READY, "accusation"}, \
 	{ \
 		CTL_PONG, 0, 0, 0, 0, TURN_READY, "pong" \
 	}
@@ -201,6 +202,18 @@ static void handle_status(struct server_slot *server, uint64_t id)
 	control_send(server, &(struct ipc_out){.type = CTL_STATUS, .id = id, .tail = rows, .tail_size = sizeof(rows)});
 }
 
+/* A server may accuse those that it has a channel to. */
+static int handle_accuse(struct server_slot *server, const struct ctl_accuse *accuse, struct err *err)
+{
+	char why[64];
+
+	if (accuse->peer >= PEER_MAX || !(server->row->peers & (1u << accuse->peer)))
+		return err_set(err, EPROTO, "accusation of peer %u, to which it has no channel", accuse->peer);
+	(void)snprintf(why, sizeof(why), "broke the protocol towards %s", server->row->program);
+	supervisor_kill(&server->supervisor->servers[accuse->peer], why);
+	return 0;
+}
+
 static int handle(struct server_slot *server, struct err *err)
 {
 	struct supervisor *s = server->supervisor;
@@ -221,6 +234,8 @@ static int handle(struct server_slot *server, struct err *err)
 			return err_set(err, EPROTO, "pong %" PRIu64 " answers no ping", m->header.id);
 		server->asked_us = 0;
 		return 0;
+	case CTL_ACCUSE:
+		return handle_accuse(server, (const void *)m->payload, err);
 	default: /* CTL_STATUS_GET: the table lets nothing else through */
 		handle_status(server, m->header.id);
 		return 0;

@@ -50,6 +50,11 @@ enum message_type {
 	/* ferrited -> server, and back with the same id within the heartbeat deadline. No body. */
 	CTL_PING,
 	CTL_PONG,
+	/*
+	 * server -> ferrited: a peer broke the protocol of our channel, which is closed. ferrited kills the peer, logs
+	 * it, and makes the channels of its successor. Body: struct ctl_accuse.
+	 */
+	CTL_ACCUSE,
 	/* ferrited -> server: take no new work, finish what runs until deadline_us, exit with 0. No body. */
 	CTL_DRAIN,
 	/* api -> ferrited: state of all servers. No body. Reply: CTL_STATUS, tail: array of struct ctl_status_row. */
@@ -157,6 +162,10 @@ struct ctl_config {
 };
 
 struct ctl_channel {
+	uint32_t peer; /* enum peer */
+};
+
+struct ctl_accuse {
 	uint32_t peer; /* enum peer */
 };
 

@@ -155,6 +155,14 @@ int server_status_get(struct server *server, uint64_t id, struct err *err)
 	return ipc_send(server->fd, &(struct ipc_out){.type = CTL_STATUS_GET, .id = id}, err);
 }
 
+int server_accuse(enum peer peer, struct err *err)
+{
+	struct ctl_accuse body = {.peer = peer};
+
+	return ipc_send(SERVER_CONTROL_FD,
+			&(struct ipc_out){.type = CTL_ACCUSE, .body = &body, .body_size = sizeof(body)}, err);
+}
+
 int server_send_failed(int channel_fd, uint64_t id, const char *phase, const struct err *failure, struct err *err)
 {
 	struct msg_failed body = {.code = failure->code};

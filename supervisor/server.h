@@ -55,6 +55,9 @@ int server_dispatch(struct server *server, struct err *err);
 /* Asks for the state of all servers; the status callback gets the answer. Any thread. */
 int server_status_get(struct server *server, uint64_t id, struct err *err);
 
+/* Tells ferrited that PEER broke the protocol, so that it is killed and both get a fresh channel. Any thread. */
+int server_accuse(enum peer peer, struct err *err);
+
 /* Sends MSG_FAILED as the reply to request ID. */
 int server_send_failed(int channel_fd, uint64_t id, const char *phase, const struct err *failure, struct err *err);
 

@@ -407,6 +407,25 @@ def test_a_server_that_breaks_the_protocol_is_killed():
         equal(s.end(), 0, "exit status")
 
 
+def test_an_accused_server_is_killed_and_both_get_a_fresh_channel():
+    with Supervisor() as s:
+        s.ready()
+        before, at = s.server("api"), s.mark()
+        s.order("sandbox", f"accuse {PEERS['api']}")
+        s.line('"killing a server" server=ferrite-api .*"broke the protocol towards ferrite-sandbox"', at)
+        s.forget("sandbox")
+        s.line('"server ready" server=ferrite-api', at)
+        check(s.server("api") != before, "api is a new process")
+        s.line(f"^ferrite-sandbox: peer {PEERS['api']} says ferrite-api$", at)
+        # Nobody may accuse whom it does not talk to.
+        at = s.mark()
+        s.order("rootfs", f"accuse {PEERS['gpu']}")
+        s.line('"a server broke the protocol" server=ferrite-rootfs.*accusation', at)
+        s.forget("rootfs")
+        s.line('"server ready" server=ferrite-rootfs', at)
+        equal(s.end(), 0, "exit status")
+
+
 def test_what_a_dead_server_leaves_is_killed():
     with Supervisor() as s:
         s.ready()

@@ -61,6 +61,8 @@ static void obey(void)
 		(void)send(SERVER_CONTROL_FD, "nonsense", 8, 0);
 	if (strcmp(order, "status") == 0 && server_status_get(&server, 4711, &err) < 0)
 		tell("cannot ask: %s", err.text);
+	if (strncmp(order, "accuse ", 7) == 0)
+		(void)server_accuse((enum peer)atoi(order + 7), NULL);
 	unready = strcmp(order, "unready") == 0;
 	deaf |= strcmp(order, "deaf") == 0;
 	if (strcmp(order, "child") == 0 && fork() == 0) {
