@@ -50,16 +50,16 @@ enum message_type {
 	/* ferrited -> server, and back with the same id within the heartbeat deadline. No body. */
 	CTL_PING,
 	CTL_PONG,
-	/*
-	 * server -> ferrited: a peer broke the protocol of our channel, which is closed. ferrited kills the peer, logs
-	 * it, and makes the channels of its successor. Body: struct ctl_accuse.
-	 */
-	CTL_ACCUSE,
 	/* ferrited -> server: take no new work, finish what runs until deadline_us, exit with 0. No body. */
 	CTL_DRAIN,
 	/* api -> ferrited: state of all servers. No body. Reply: CTL_STATUS, tail: array of struct ctl_status_row. */
 	CTL_STATUS_GET,
 	CTL_STATUS,
+	/*
+	 * server -> ferrited: a peer broke the protocol of our channel, which is closed. ferrited kills the peer, logs
+	 * it, and makes the channels of its successor. Body: struct ctl_accuse.
+	 */
+	CTL_ACCUSE,
 
 	/* --- api <-> sandbox --- */
 

@@ -145,11 +145,13 @@ class Server:
         self.pid = os.fork()
         if self.pid == 0:
             try:
+                # By descriptor, as ferrited does: folders above it may be closed to the store's user.
+                program = os.dup2(os.open(SERVER, os.O_RDONLY), 300, inheritable=False)
                 into_user_namespace()
                 os.dup2(self.log.fileno(), 2)
                 os.dup2(theirs.fileno(), 3)
                 os.closerange(4, 256)
-                os.execv(SERVER, [str(SERVER)])
+                os.execve(program, [str(SERVER)], os.environ)
             except BaseException as why:
                 os.write(2, f"{why}\n".encode())
             finally:
