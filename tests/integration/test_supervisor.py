@@ -774,8 +774,11 @@ def test_bad_settings_are_named():
 
 def test_others_than_root_are_refused():
     with tempfile.TemporaryDirectory() as folder:
+        # A copy that the other user can reach, wherever the clone is.
+        os.chmod(folder, 0o755)
+        program = shutil.copy(FERRITED, folder)
         done = subprocess.run(
-            [FERRITED, "--run-dir", f"{folder}/r", "--state-dir", f"{folder}/s"], capture_output=True, text=True,
+            [program, "--run-dir", f"{folder}/r", "--state-dir", f"{folder}/s"], capture_output=True, text=True,
             timeout=20, user=65534, group=65534, extra_groups=[], cwd="/", env={},
         )
     equal(done.returncode, 1, "exit status")
