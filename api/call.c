@@ -1,6 +1,8 @@
 #include "api/call.h"
+#include "api/variables.h"
 
 #include "supervisor/log.h"
+#include "supervisor/str.h"
 #include "supervisor/util.h"
 
 #include <stdarg.h>
@@ -26,15 +28,15 @@ static void on_gone(struct http_request *request)
 	call->request = NULL;
 	switch (call->stage) {
 	case CALL_BODY:
-		call_free(call);
+		call_abandon(call);
 		break;
 	case CALL_WAITING:
 		if (budget_cancel(&call->loop->api->dispatcher->budget, &call->wait))
-			call_free(call);
+			call_abandon(call);
 		break;
 	case CALL_RUNNING:
 		instance_kill(call->instance, 0);
-		call_free(call);
+		call_abandon(call);
 		break;
 	case CALL_OPENING:
 	case CALL_ATTACHING:
@@ -44,7 +46,7 @@ static void on_gone(struct http_request *request)
 	}
 }
 
-struct call *call_new(struct http_request *request, struct function *function)
+static struct call *new_call(struct api_loop *loop, struct function *function)
 {
 	struct call *call = calloc(1, sizeof(*call));
 
@@ -59,18 +61,39 @@ struct call *call_new(struct http_request *request, struct function *function)
 		function_unref(function);
 		return NULL;
 	}
-	call->request = request;
-	call->loop = api_loop_of(request);
+	call->loop = loop;
 	call->function = function;
-	call->received_us = request->received_us;
-	call->peer.worker = call->wait.worker = &call->loop->worker;
+	call->peer.worker = call->wait.worker = &loop->worker;
+	return call;
+}
+
+struct call *call_new(struct http_request *request, struct function *function)
+{
+	struct call *call = new_call(api_loop_of(request), function);
+
+	if (!call)
+		return NULL;
 	make_id(call->id);
+	call->request = request;
+	call->received_us = request->received_us;
 	request->user = call;
 	request->gone = on_gone;
 	return call;
 }
 
-void call_free(struct call *call)
+struct call *call_new_task(struct api_loop *loop, struct function *function, struct call_task *task)
+{
+	struct call *call = new_call(loop, function);
+
+	if (!call)
+		return NULL;
+	(void)str_copy(call->id, sizeof(call->id), task->id);
+	call->task = task;
+	call->received_us = clock_monotonic_us();
+	return call;
+}
+
+static void call_free(struct call *call)
 {
 	struct dispatcher *dispatcher = call->loop->api->dispatcher;
 
@@ -100,22 +123,29 @@ void call_start(struct call *call, struct evbuffer *payload)
 	atomic_fetch_add(&call->loop->api->dispatcher->queued, 1);
 	call->is_queued = true;
 	if (payload && evbuffer_add_buffer(call->input, payload) < 0) {
-		call_fail(call, 503, false, "ferrite is out of memory");
+		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
 		return;
 	}
 	call_open_image(call);
 }
 
-static const char *route_content_type(const struct function *function)
+void call_variables(const struct call *call, struct env *env)
 {
-	for (unsigned i = 0; i < function->n_headers; i++)
-		if (strcasecmp(function->headers[i].name, "Content-Type") == 0)
-			return function->headers[i].value;
-	return NULL;
+	const char *at;
+
+	if (call->request) {
+		variables_of_request(env, call->request, call->function);
+		return;
+	}
+	at = call->task->variables;
+	for (unsigned i = 0; i < call->task->n_variables; i++, at += strlen(at) + 1)
+		env_put(env, at);
 }
 
+/* --- the end ------------------------------------------------------------------------------------------------------ */
+
 /* Anybody can make calls fail, and fast. */
-static void log_failure(struct call *call, unsigned status, const char *message)
+static void log_failure(struct call *call, const struct call_end *end)
 {
 	struct loglimit *limit = &call->loop->failures;
 	uint64_t dropped = limit->dropped;
@@ -126,35 +156,41 @@ static void log_failure(struct call *call, unsigned status, const char *message)
 	if (dropped > 0)
 		log_warn("failed calls were not logged", LOG_INT("calls", dropped));
 	log_info("call failed", LOG_STR("app_name", call->function->app), LOG_STR("path", call->function->path),
-		 LOG_STR("image", call->function->image), LOG_STR("call_id", call->id), LOG_INT("status", status),
-		 LOG_STR("error", message));
+		 LOG_STR("image", call->function->image), LOG_STR("call_id", call->id), LOG_INT("status", end->status),
+		 LOG_STR("error", end->message));
 }
 
-void call_fail(struct call *call, unsigned status, bool with_headers, const char *format, ...)
+void call_end(struct call *call, const struct call_end *end)
 {
-	_cleanup_(text_done) struct text body = {0};
-	const char *type = with_headers ? route_content_type(call->function) : NULL;
+	if (end->message)
+		log_failure(call, end);
+	else
+		log_debug("call done", LOG_STR("app_name", call->function->app), LOG_STR("path", call->function->path),
+			  LOG_STR("call_id", call->id), LOG_INT("status", end->status),
+			  LOG_INT("bytes", evbuffer_get_length(call->output)));
+	if (call->request)
+		call_answer(call, end);
+	else if (call->task)
+		call->task->ended(call->task, end, call->output);
+	call_free(call);
+}
+
+void call_fail(struct call *call, enum call_outcome outcome, unsigned status, const char *format, ...)
+{
 	char message[ERR_TEXT_MAX + 256];
+	struct call_end end = {.outcome = outcome,
+			       .status = status,
+			       .message = message,
+			       .report = call->has_report ? &call->report : NULL};
 	va_list args;
 
 	va_start(args, format);
 	(void)vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	log_failure(call, status, message);
-	text_printf(&body, "{\"request_id\":\"%s\",\"error\":{\"message\":", call->id);
-	text_json(&body, message);
-	text_puts(&body, "}}\n");
-	if (call->request) {
-		struct http_request *request = take_ptr(call->request);
+	call_end(call, &end);
+}
 
-		http_reply_header(request, "Ferrite-Call-Id", call->id);
-		if (status == 503)
-			http_reply_header(request, "Retry-After", "1");
-		for (unsigned i = 0; with_headers && i < call->function->n_headers; i++)
-			if (strcasecmp(call->function->headers[i].name, "Content-Type") != 0)
-				http_reply_header(request, call->function->headers[i].name,
-						  call->function->headers[i].value);
-		http_reply(request, status, type ? type : "application/json; charset=utf-8", body.data, body.length);
-	}
-	call_free(call);
+void call_abandon(struct call *call)
+{
+	call_fail(call, CALL_ABANDONED, 0, "the client went away");
 }

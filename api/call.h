@@ -1,12 +1,14 @@
 /*
- * One call of a function, from the complete request to the answer. It stays in the loop of its request and passes
- * through the stages of enum call_stage; where it waits, the loop goes on. The client may go away at any stage.
+ * One call of a function, from the complete request to the answer. It stays in one loop and passes through the stages
+ * of enum call_stage; where it waits, the loop goes on. Somebody waits for its end: an HTTP client, which may go away
+ * at any stage, or the owner of a queued task, which does not. Every call ends in call_end(), once.
  */
 #ifndef FERRITE_API_CALL_H
 #define FERRITE_API_CALL_H
 
 #include "api/answer.h"
 #include "api/api.h"
+#include "api/env.h"
 #include "api/instance.h"
 
 enum call_stage {
@@ -18,11 +20,39 @@ enum call_stage {
 	CALL_RUNNING,
 };
 
+enum call_outcome {
+	CALL_ANSWERED,	/* by the function, whatever its status */
+	CALL_FAILED,	/* the function's fault: its exit, its memory, or what it wrote */
+	CALL_TIMED_OUT, /* it ran longer than its route allows */
+	CALL_REFUSED,	/* nothing of it ran: no memory, image, container or GPU */
+	CALL_BROKEN,	/* a server or the container ended under it */
+	CALL_ABANDONED, /* its client went away */
+	CALL_OUTCOME_MAX,
+};
+
+struct call_end {
+	enum call_outcome outcome;
+	unsigned status;		 /* of the answer; 0: nobody hears one */
+	const char *message;		 /* what went wrong; NULL: the function's own answer counts */
+	const struct sbx_exited *report; /* of the instance; NULL: it lives on, or there never was one */
+};
+
+/* A queued call. It belongs to its owner, who must keep it until `ended` was called. */
+struct call_task {
+	char id[CALL_ID_LENGTH + 1];
+	unsigned n_variables;
+	const char *variables;	  /* packed "K=V": frozen when the call was accepted */
+	struct evbuffer *payload; /* its content is taken */
+	/* In the loop's thread. OUTPUT is what the function answered, the call's own. */
+	void (*ended)(struct call_task *task, const struct call_end *end, struct evbuffer *output);
+};
+
 struct call {
 	struct peer_request peer; /* one at a time */
 	struct budget_wait wait;
 	enum call_stage stage;
-	struct http_request *request; /* NULL: the client is gone */
+	struct http_request *request; /* NULL: the client is gone, or there never was one */
+	struct call_task *task;	      /* NULL: the call came over HTTP */
 	struct api_loop *loop;
 	struct function *function;
 	struct image *image;
@@ -40,25 +70,41 @@ struct call {
 	struct evbuffer *output; /* what is to be answered */
 	bool framed;		 /* format http: a CUDA bundle */
 	struct answer answer;
+	struct sbx_exited report; /* of the instance's end */
+	bool has_report;
 	struct event *timer;
 	bool is_queued, is_running; /* in the counters */
 	uint64_t received_us, admitted_us, executed_us;
 };
 
-/* Takes over the reference to FUNCTION. NULL: no memory. */
+/* Both take over the reference to FUNCTION. NULL: no memory. */
 struct call *call_new(struct http_request *request, struct function *function);
-/* The request is complete; PAYLOAD's content is taken. */
+struct call *call_new_task(struct api_loop *loop, struct function *function, struct call_task *task);
+/* Everything that came with the call is there; PAYLOAD's content is taken. */
 void call_start(struct call *call, struct evbuffer *payload);
+/* Whether somebody still waits for the end. */
+static inline bool call_is_wanted(const struct call *call)
+{
+	return call->request || call->task;
+}
 
-/* {"request_id":…,"error":{"message":…}} and the end of the call; WITH_HEADERS: the route's headers belong to it. */
-void call_fail(struct call *call, unsigned status, bool with_headers, const char *format, ...)
+/* The variables that describe the call: contract section 7.3. The client must not be gone. */
+void call_variables(const struct call *call, struct env *env);
+
+/* Answers whoever waits and frees the call; the instance, if there is one, lives on until it ends. */
+void call_end(struct call *call, const struct call_end *end);
+/* The end of a call without an answer of its function. */
+void call_fail(struct call *call, enum call_outcome outcome, unsigned status, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
-/* Ends the call and gives back all it holds; the instance, if there is one, lives on until it ends. */
-void call_free(struct call *call);
+/* The end of a call whose client went away. */
+void call_abandon(struct call *call);
+
+/* call_answer.c: the answer to the HTTP client. */
+void call_answer(struct call *call, const struct call_end *end);
 
 /* call_create.c: from the image to the running instance. */
 void call_open_image(struct call *call);
-/* call_result.c: what the instance does, and the answer. */
+/* call_result.c: what the instance does. */
 void call_run(struct call *call);
 
 #endif

@@ -1,5 +1,6 @@
 #include "api/call.h"
 #include "api/env.h"
+#include "api/variables.h"
 
 #include "supervisor/str.h"
 #include "supervisor/util.h"
@@ -34,9 +35,9 @@ static void send_request(struct call *call, enum peer peer, uint16_t type, uint1
 static bool fail_by_server(struct call *call)
 {
 	if (call->peer.failure.code == -EHOSTDOWN)
-		call_fail(call, 503, false, "%s, try again", call->peer.failure.text);
+		call_fail(call, CALL_REFUSED, 503, "%s, try again", call->peer.failure.text);
 	else if (call->peer.failure.code == -ECONNRESET)
-		call_fail(call, 502, false, "%s", call->peer.failure.text);
+		call_fail(call, CALL_BROKEN, 502, "%s", call->peer.failure.text);
 	else
 		return false;
 	return true;
@@ -60,9 +61,10 @@ static void on_create_failed(struct call *call)
 	if (fail_by_server(call))
 		return;
 	if (code == -EAGAIN || code == -EUSERS || code == -EBUSY || code == -EMFILE)
-		call_fail(call, 503, false, "No container can be made now: %s", call->peer.failure.text);
+		call_fail(call, CALL_REFUSED, 503, "No container can be made now: %s", call->peer.failure.text);
 	else
-		call_fail(call, 500, false, "Failed to start '%s': %s", call->function->image, call->peer.failure.text);
+		call_fail(call, CALL_REFUSED, 500, "Failed to start '%s': %s", call->function->image,
+			  call->peer.failure.text);
 }
 
 static void on_created(struct peer_request *request)
@@ -78,31 +80,15 @@ static void on_created(struct peer_request *request)
 	call->executed_us = call->instance->created.executed_us;
 	r = instance_start(call->instance, request->reply, call->input, call->framed, &err);
 	peer_request_done(request);
-	if (r == 0 && call->request) {
+	if (r == 0 && call_is_wanted(call)) {
 		call_run(call);
 		return;
 	}
 	instance_kill(call->instance, 0);
-	if (call->request)
-		call_fail(call, 503, false, "%s", err.text);
+	if (call_is_wanted(call))
+		call_fail(call, CALL_REFUSED, 503, "%s", err.text);
 	else
-		call_free(call);
-}
-
-/* The variables that describe the call: contract section 7.3. */
-static void set_call_variables(struct call *call, struct env *env)
-{
-	_cleanup_(text_done) struct text url = {0};
-	const char *host = http_header(call->request, "Host");
-
-	text_printf(&url, "%s%s%s", *call->request->target == '/' ? "http://" : "",
-		    *call->request->target == '/' && host ? host : "", call->request->target);
-	env_set(env, "METHOD", call->request->method_name);
-	env_set(env, "ROUTE", call->function->path);
-	env_set(env, "REQUEST_URL", url.data ? url.data : "");
-	for (unsigned i = 0; i < call->function->n_config; i++)
-		env_set_config(env, call->function->config[i].name, call->function->config[i].value);
-	env_set_headers(env, call->request);
+		call_abandon(call);
 }
 
 static void set_default(struct env *env, const char *name, const char *value)
@@ -151,13 +137,12 @@ static void set_variables(struct call *call, struct env *env)
 	set_default(env, "HOSTNAME", call->loop->api->dispatcher->host_name);
 	set_default(env, "HOME", image->home);
 	if (call->framed) {
-		for (unsigned i = 0; i < call->function->n_config; i++)
-			env_set_config(env, call->function->config[i].name, call->function->config[i].value);
+		variables_of_config(env, call->function);
 		env_set(env, "FN_FORMAT", "http");
 		env_set(env, "FERRITE_CUDA", image->cuda_section);
 		set_image_name(env, call->function->image);
 	} else {
-		set_call_variables(call, env);
+		call_variables(call, env);
 	}
 	set_gpu_variables(call, env);
 }
@@ -168,7 +153,7 @@ static int frame_input(struct call *call, struct env *env)
 	_cleanup_(text_done) struct text head = {0};
 
 	env_clear(env);
-	set_call_variables(call, env);
+	call_variables(call, env);
 	env_frame(env, call->id, evbuffer_get_length(call->input), true, &head);
 	if (env->overflow)
 		return -E2BIG;
@@ -213,13 +198,13 @@ static void create(struct call *call)
 {
 	int r;
 
-	if (!call->request) {
-		call_free(call);
+	if (!call_is_wanted(call)) {
+		call_abandon(call);
 		return;
 	}
 	r = make_create(call, call->loop->env);
 	if (r == -E2BIG) {
-		call_fail(call, 431, false,
+		call_fail(call, CALL_REFUSED, 431,
 			  "The headers and the configuration are too large for the function's variables");
 		return;
 	}
@@ -229,7 +214,7 @@ static void create(struct call *call)
 		/* instance_new() gave the grant back. */
 		if (r == 0)
 			call->grant = (struct grant){0};
-		call_fail(call, 503, false, "ferrite is out of memory");
+		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
 		return;
 	}
 	call->grant = (struct grant){0};
@@ -272,9 +257,9 @@ static void on_attach_failed(struct call *call)
 	if (fail_by_server(call))
 		return;
 	if (code == -ENOMEM || code == -ENOSPC || code == -EAGAIN || code == -EBUSY)
-		call_fail(call, 503, false, "No GPU memory: %s", call->peer.failure.text);
+		call_fail(call, CALL_REFUSED, 503, "No GPU memory: %s", call->peer.failure.text);
 	else
-		call_fail(call, 500, false, "No GPU for this function: %s", call->peer.failure.text);
+		call_fail(call, CALL_REFUSED, 500, "No GPU for this function: %s", call->peer.failure.text);
 }
 
 static void on_attached(struct peer_request *request)
@@ -296,7 +281,7 @@ static void on_attached(struct peer_request *request)
 	r = take_gpu_env(call, &attached, request->reply);
 	peer_request_done(request);
 	if (r < 0)
-		call_fail(call, 502, false, "ferrite-gpu sent variables that cannot be used");
+		call_fail(call, CALL_BROKEN, 502, "ferrite-gpu sent variables that cannot be used");
 	else
 		create(call);
 }
@@ -326,7 +311,7 @@ static void attach_gpu(struct call *call)
 		if (strncmp(image->env[i], "NVIDIA_REQUIRE_", 15) == 0)
 			pack(&call->tail, image->env[i] + strcspn(image->env[i], "=") + 1);
 	if (call->tail.failed) {
-		call_fail(call, 503, false, "ferrite is out of memory");
+		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
 		return;
 	}
 	call->attach = (struct gpu_attach){
@@ -345,8 +330,8 @@ static void on_admitted(struct call *call)
 {
 	call->grant.memory_bytes = call->wait.bytes;
 	call->admitted_us = clock_monotonic_us();
-	if (!call->request)
-		call_free(call);
+	if (!call_is_wanted(call))
+		call_abandon(call);
 	else if (call->gpu.count > 0)
 		attach_gpu(call);
 	else
@@ -360,7 +345,7 @@ static void run_wait_over(struct worker_task *task)
 	if (call->wait.result == 0)
 		on_admitted(call);
 	else
-		call_fail(call, 503, false, "Task timed out. No available memory.");
+		call_fail(call, CALL_REFUSED, 503, "Task timed out. No available memory.");
 }
 
 static void admit(struct call *call)
@@ -378,9 +363,9 @@ static void admit(struct call *call)
 	if (r == 0)
 		on_admitted(call);
 	else if (r == -ENOBUFS)
-		call_fail(call, 503, false, "The runner queue is full");
+		call_fail(call, CALL_REFUSED, 503, "The runner queue is full");
 	else if (r == -E2BIG)
-		call_fail(call, 503, false, "Task timed out. No available memory.");
+		call_fail(call, CALL_REFUSED, 503, "Task timed out. No available memory.");
 }
 
 /* --- the image ---------------------------------------------------------------------------------------------------- */
@@ -408,17 +393,17 @@ static void on_opened(struct peer_request *request)
 
 	peer_request_done(request);
 	if (call->image) {
-		if (call->request)
+		if (call_is_wanted(call))
 			admit(call);
 		else
-			call_free(call);
+			call_abandon(call);
 	} else if (request->failure.code == -ENOENT) {
-		call_fail(call, 500, false,
+		call_fail(call, CALL_REFUSED, 500,
 			  "Failed to pull image '%s': %s (import it with: ferrite images import "
 			  "FILE %s)",
 			  call->function->image, request->failure.text, call->function->image);
 	} else if (!fail_by_server(call)) {
-		call_fail(call, 500, false, "Failed to open image '%s': %s", call->function->image,
+		call_fail(call, CALL_REFUSED, 500, "Failed to open image '%s': %s", call->function->image,
 			  request->failure.text);
 	}
 }

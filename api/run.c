@@ -16,7 +16,7 @@ static void on_body(struct http_request *request)
 	}
 	if (path_query(request->target, "payload", &payload) && payload.length > 0 &&
 	    evbuffer_add(call->input, payload.data, payload.length) < 0) {
-		call_fail(call, 503, false, "ferrite is out of memory");
+		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
 		return;
 	}
 	call_start(call, NULL);
