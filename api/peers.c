@@ -41,7 +41,7 @@ struct peers {
 
 static const struct ipc_rule sandbox_rules[] = {
 	{MSG_FAILED, 0, 0, sizeof(struct msg_failed), 0, ~0u, "failed"},
-	{SBX_CREATED, 4, 4, sizeof(struct sbx_created), 0, ~0u, "created"},
+	{SBX_CREATED, 5, 5, sizeof(struct sbx_created), 0, ~0u, "created"},
 	{SBX_EXITED, 0, 0, sizeof(struct sbx_exited), 0, ~0u, "exited"},
 	{SBX_STATED, 0, 0, sizeof(struct sbx_stated), 0, ~0u, "stated"},
 	{0},

@@ -188,7 +188,7 @@ static int make_group(struct cgroups *groups, struct cgroup *group, struct err *
 {
 	int r;
 
-	*group = (struct cgroup){.v2_fd = -1, .v1_fds = {-1, -1, -1}};
+	*group = (struct cgroup){.v2_fd = -1, .freeze_fd = -1, .v1_fds = {-1, -1, -1}};
 	(void)snprintf(group->name, sizeof(group->name), NAME_PREFIX "%llx", (unsigned long long)++groups->next);
 	if (mkdirat(groups->v2_fd, group->name, 0755) < 0) {
 		r = err_sys(err, errno, "make control group %s", group->name);
@@ -200,6 +200,11 @@ static int make_group(struct cgroups *groups, struct cgroup *group, struct err *
 			     : groups->backend->make(groups, group, err);
 	if (r == 0)
 		r = device_policy_attach(groups->program_fd, -1, group->v2_fd, err);
+	if (r == 0) {
+		group->freeze_fd = openat(group->v2_fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+		if (group->freeze_fd < 0)
+			r = err_sys(err, errno, "open the freezer of %s", group->name);
+	}
 	if (r < 0) {
 		(void)cgroup_remove(groups, group);
 		group->name[0] = '\0';
@@ -241,15 +246,22 @@ void cgroup_kill(const struct cgroup *group)
 		(void)file_write(group->v2_fd, "cgroup.kill", "1", NULL);
 }
 
+void cgroup_thaw(const struct cgroup *group)
+{
+	(void)file_write(group->v2_fd, "cgroup.freeze", "0", NULL);
+}
+
 void cgroup_read_usage(const struct cgroups *groups, const struct cgroup *group, struct cgroup_usage *ret_usage)
 {
-	*ret_usage = (struct cgroup_usage){.cpu_us = cgroup_number(group->v2_fd, "cpu.stat", "usage_usec")};
+	*ret_usage = (struct cgroup_usage){.cpu_us = cgroup_number(group->v2_fd, "cpu.stat", "usage_usec"),
+					   .frozen = cgroup_number(group->v2_fd, "cgroup.events", "frozen") != 0};
 	groups->backend->usage(group, ret_usage);
 }
 
 int cgroup_remove(const struct cgroups *groups, struct cgroup *group)
 {
 	cgroup_close_entries(group);
+	fd_close(&group->freeze_fd);
 	fd_close(&group->v2_fd);
 	for (unsigned i = 0; i < CGROUP_V1_MAX; i++)
 		fd_close(&group->v1_fds[i]);

@@ -2,7 +2,8 @@
  * Control groups of instances: one interface, two back ends.
  *
  *   v2      one group with all limits
- *   hybrid  a v2 group for birth, kill, devices and CPU time; v1 groups with the limits for memory, pids and cpu
+ *   hybrid  a v2 group for birth, kill, freezing, devices and CPU time; v1 groups with the limits for memory, pids
+ *           and cpu. Never the v1 freezer: what is frozen by it cannot be killed
  *
  * A group is made with its limits before anything is in it. On v2 a process is born inside; the v1 groups it enters
  * itself, as its first act, by descriptors that the server opened.
@@ -30,11 +31,13 @@ struct cgroup_usage {
 	uint64_t cpu_us;
 	uint64_t oom_kills;
 	uint32_t tasks;
+	bool frozen;
 };
 
 struct cgroup {
 	char name[CGROUP_NAME_MAX]; /* empty: not made */
 	int v2_fd;		    /* O_DIRECTORY, for CLONE_INTO_CGROUP */
+	int freeze_fd;		    /* its freezer, for who may freeze it; -1: handed over */
 	int v1_fds[CGROUP_V1_MAX];  /* memory, pids, cpu; -1: none */
 	/* The cgroup.procs files that the new process has to write itself into; open until it exists. */
 	int entry_fds[CGROUP_V1_MAX];
@@ -90,6 +93,9 @@ int cgroup_limit(const struct cgroups *groups, const struct cgroup *group, const
 
 /* Kills everything in it. */
 void cgroup_kill(const struct cgroup *group);
+
+/* Lets a frozen group go on. */
+void cgroup_thaw(const struct cgroup *group);
 
 /* What it uses and used; unreadable values are 0. */
 void cgroup_read_usage(const struct cgroups *groups, const struct cgroup *group, struct cgroup_usage *ret_usage);

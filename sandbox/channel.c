@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define QUEUE_MAX 4096
-#define FDS_MAX	  4 /* the most that a message of ours carries */
+#define FDS_MAX	  5 /* the most that a message of ours carries */
 
 struct channel_message {
 	struct channel_message *next;

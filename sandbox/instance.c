@@ -90,7 +90,7 @@ int instance_new(struct instances *table, struct instance **ret_instance, struct
 	instance->uid_base = ids_base(table->ids, instance->block);
 	instance->pid_fd = instance->socket_fd = -1;
 	instance->pid_watch.fd = instance->socket_watch.fd = -1;
-	instance->group.v2_fd = -1;
+	instance->group.v2_fd = instance->group.freeze_fd = -1;
 	for (unsigned i = 0; i < 3; i++)
 		instance->stdio_fds[i] = -1;
 	table->list[table->n++] = instance;
@@ -168,6 +168,8 @@ void instance_stop(struct instance *instance, uint64_t grace_us)
 		instance_kill(instance, CAUSE_KILLED);
 		return;
 	}
+	/* The signal is taken as soon as it runs. */
+	cgroup_thaw(&instance->group);
 	instance->cause = CAUSE_KILLED;
 	instance_set_state(instance, INSTANCE_STOPPING, clock_monotonic_us() + grace_us);
 }

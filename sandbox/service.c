@@ -80,7 +80,8 @@ static bool is_current(const struct service *service, const struct instance *ins
 static void on_created(void *context, struct instance *instance)
 {
 	struct service *service = context;
-	int fds[4] = {instance->stdio_fds[0], instance->stdio_fds[1], instance->stdio_fds[2], instance->pid_fd};
+	int fds[] = {instance->stdio_fds[0], instance->stdio_fds[1], instance->stdio_fds[2], instance->pid_fd,
+		     instance->group.freeze_fd};
 	struct sbx_created body = {
 		.instance = instance->id,
 		.pid = (uint32_t)instance->pid,
@@ -95,9 +96,10 @@ static void on_created(void *context, struct instance *instance)
 						    .body = &body,
 						    .body_size = sizeof(body),
 						    .fds = fds,
-						    .n_fds = 4});
+						    .n_fds = ARRAY_LEN(fds)});
 	for (unsigned i = 0; i < 3; i++)
 		fd_close(&instance->stdio_fds[i]);
+	fd_close(&instance->group.freeze_fd);
 	log_debug("instance runs", LOG_INT("instance", instance->id), LOG_INT("pid", instance->pid),
 		  LOG_INT("birth_us", instance->executed_us - instance->born_us));
 }
@@ -243,6 +245,7 @@ static void handle_stat(struct service *service, uint64_t id, const struct sbx_s
 	reply.memory_bytes = usage.memory_bytes;
 	reply.cpu_us = usage.cpu_us;
 	reply.tasks = usage.tasks;
+	reply.frozen = usage.frozen;
 	(void)snprintf(reply.cgroup, sizeof(reply.cgroup), "%s%s%s", service->groups.below,
 		       service->groups.below[0] ? "/" : "", instance->group.name);
 	send_api(service, &(struct ipc_out){.type = SBX_STATED, .id = id, .body = &reply, .body_size = sizeof(reply)});

@@ -69,8 +69,13 @@ enum message_type {
 	 * lowest layer first. Reply when the program was executed: SBX_CREATED.
 	 */
 	SBX_CREATE = 0x200,
-	/* Body: struct sbx_created. Descriptors: stdin (write), stdout (read), stderr (read), pidfd of the instance's
-	   init. */
+	/*
+	 * Body: struct sbx_created. Descriptors: stdin (write), stdout (read), stderr (read), pidfd of the instance's
+	 * init, and its freezer (write): "1" stops everything in it where it is, "0" lets it go on, without a message
+	 * to anybody. The kernel checked the right when it was opened, so that its holder needs none. What is frozen
+	 * can be killed, runs into its time-out, and is thawed by SBX_KILL with a grace; an end of its own it reports
+	 * only when it is thawed, so that the end of its output is a reason to do so.
+	 */
 	SBX_CREATED,
 	/* sandbox -> api, event, exactly one per created instance, after its last process is gone. Body: struct
 	   sbx_exited. */
@@ -215,12 +220,20 @@ struct sbx_create {
 	uint32_t stop_signal;  /* for SBX_KILL with grace; 0: SIGTERM */
 };
 
+enum sbx_start {
+	SBX_START_COLD, /* built for this request */
+	SBX_START_WARM, /* built before it, up to the root and the command */
+	SBX_START_MAX,
+};
+
 struct sbx_created {
 	uint64_t instance;
 	uint32_t pid;	      /* of the instance's init, host view */
 	uint32_t uid_base;    /* host uid of its uid 0 */
 	uint64_t born_us;     /* CLOCK_MONOTONIC: request read, */
 	uint64_t executed_us; /* program executed */
+	uint32_t start;	      /* enum sbx_start */
+	uint32_t reserved;
 };
 
 enum sbx_end {
@@ -258,7 +271,7 @@ struct sbx_stated {
 	uint64_t memory_bytes;
 	uint64_t cpu_us;
 	uint32_t tasks;
-	uint32_t reserved;
+	uint32_t frozen;  /* 1: everything in it is stopped */
 	char cgroup[192]; /* path below the cgroup v2 mount */
 };
 

@@ -286,6 +286,45 @@ def test_kill_at_once_and_with_grace():
     equal(box().run("/bin/inspector", "exit", 0)["end"], "exit", "killing the unknown")
 
 
+def freeze(instance):
+    equal(box().ask(op="freeze", instance=instance), {"errno": 0}, "freezing without any right")
+    wait_for(lambda: box().ask(op="stat", instance=instance)["frozen"], "everything to stop", 10)
+
+
+def test_frozen_instances_stand_still_and_go_on():
+    instance = box().create("/bin/inspector", "spin", await_output=False)
+    freeze(instance)
+    before = box().ask(op="stat", instance=instance)["cpu_us"]
+    equal(box().run("/bin/inspector", "exit", 3)["exit_code"], 3, "another one")
+    equal(box().ask(op="stat", instance=instance)["cpu_us"], before, "CPU time of a frozen one")
+    equal(box().ask(op="thaw", instance=instance), {"errno": 0}, "thawing without any right")
+    wait_for(lambda: box().ask(op="stat", instance=instance)["cpu_us"] > before, "it to go on", 10)
+    check(not box().ask(op="stat", instance=instance)["frozen"], "it runs")
+    box().ask(op="kill", instance=instance)
+    box().wait(instance)
+
+
+def test_frozen_instances_end_as_others_do():
+    instance = box().create("/bin/inspector", "stubborn", await_output=True)
+    freeze(instance)
+    box().ask(op="kill", instance=instance)
+    equal(box().wait(instance)["end"], "killed", "a frozen one, at once")
+    instance = box().create("/bin/inspector", "obedient", await_output=True)
+    freeze(instance)
+    box().ask(op="kill", instance=instance, grace_us=60000000)
+    answer = box().wait(instance)
+    equal((answer["end"], answer["exit_code"]), ("killed", 40), f"a frozen one, with grace: {answer}")
+    instance = box().create("/bin/inspector", "stubborn", timeout_us=300000)
+    equal(box().ask(op="freeze", instance=instance), {"errno": 0}, "freezing")
+    equal(box().wait(instance)["end"], "timeout", "a frozen one, after its time")
+    instance = box().create("/bin/sh", "-c", "read line; exec /bin/inspector hog", memory=32 * MIB)
+    freeze(instance)
+    box().ask(op="thaw", instance=instance)
+    equal(box().wait(instance, stdin="go\n")["end"], "oom", "one that was frozen, out of memory")
+    box().settled()
+    equal(box().processes(), [], "processes")
+
+
 def test_daemons_do_not_survive():
     equal(box().run("/bin/inspector", "daemons", 20)["exit_code"], 0, "daemons")
     box().settled()
@@ -940,7 +979,8 @@ def test_sec_L1_malformed_messages_close_the_channel():
 def test_instances_die_with_their_owner():
     with Sandbox() as server:
         for _ in range(5):
-            server.create("/bin/inspector", "stubborn")
+            instance = server.create("/bin/inspector", "stubborn")
+        equal(server.ask(op="freeze", instance=instance), {"errno": 0}, "freezing one")
         check(len(server.processes()) >= 10, "they run")
         server.ask(op="channel", peer="api")
         wait_for(lambda: not server.processes(), "the end of the instances", 5)
@@ -951,7 +991,8 @@ def test_instances_die_with_their_owner():
 def test_sec_G6_kill_nine_leaves_nothing():
     with Sandbox() as server:
         for _ in range(5):
-            server.create("/bin/inspector", "stubborn")
+            instance = server.create("/bin/inspector", "stubborn")
+        equal(server.ask(op="freeze", instance=instance), {"errno": 0}, "freezing one")
         equal(server.leases(), 5, "leases")
         server.kill_server()
         old = server.groups_left()

@@ -7,6 +7,7 @@
  *   {"op": "wait", "instance": N}      -> how it ended, and what it wrote
  *   {"op": "run", ...}                 create and wait
  *   {"op": "kill"|"stat", "instance": N, ...}
+ *   {"op": "freeze"|"thaw", "instance": N}                as a user without any right
  *   {"op": "profile", "profile": N, "items": [{"kind": K, "to": PATH, "from": PATH, "text": T}...]}
  *   {"op": "raw", "peer": "api"|"gpu", "type": N, "hex": BYTES, "fds": N}   any message, also a malformed one
  *   {"op": "channel", "peer": ...}     a fresh channel in place of the present one
@@ -21,11 +22,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define INSTANCES_MAX 1024
 #define OUTPUT_KEPT   (256 * 1024)
 #define REPLY_MS      30000
 #define LIST_MAX      1024
+#define NOBODY	      65534
 
 struct output {
 	int fd;
@@ -35,7 +38,7 @@ struct output {
 
 struct run {
 	uint64_t instance;
-	int stdin_fd, pid_fd;
+	int stdin_fd, pid_fd, freeze_fd;
 	struct output out, err;
 	bool exited;
 	struct sbx_exited exit;
@@ -59,6 +62,7 @@ static void forget_run(struct run *run)
 			runs[i] = NULL;
 	fd_close(&run->stdin_fd);
 	fd_close(&run->pid_fd);
+	fd_close(&run->freeze_fd);
 	fd_close(&run->out.fd);
 	fd_close(&run->err.fd);
 	free(run->out.bytes);
@@ -103,6 +107,7 @@ static void take_created(struct ipc_message *m)
 	run->out.fd = ipc_message_take_fd(m, 1);
 	run->err.fd = ipc_message_take_fd(m, 2);
 	run->pid_fd = ipc_message_take_fd(m, 3);
+	run->freeze_fd = ipc_message_take_fd(m, 4);
 	(void)fcntl(run->out.fd, F_SETFL, O_NONBLOCK);
 	(void)fcntl(run->err.fd, F_SETFL, O_NONBLOCK);
 	for (unsigned i = 0; i < INSTANCES_MAX; i++)
@@ -128,9 +133,10 @@ static json_t *take_message(uint64_t id)
 		const struct sbx_created *b = (const void *)m->payload;
 
 		take_created(m);
-		reply = json_pack("{s:I,s:i,s:I,s:I}", "instance", (json_int_t)b->instance, "pid", (int)b->pid,
+		reply = json_pack("{s:I,s:i,s:I,s:I,s:s}", "instance", (json_int_t)b->instance, "pid", (int)b->pid,
 				  "uid_base", (json_int_t)b->uid_base, "birth_us",
-				  (json_int_t)(b->executed_us - b->born_us));
+				  (json_int_t)(b->executed_us - b->born_us), "start",
+				  b->start == SBX_START_WARM ? "warm" : "cold");
 		break;
 	}
 	case SBX_EXITED: {
@@ -146,8 +152,9 @@ static json_t *take_message(uint64_t id)
 	case SBX_STATED: {
 		const struct sbx_stated *b = (const void *)m->payload;
 
-		reply = json_pack("{s:I,s:I,s:i,s:s}", "memory", (json_int_t)b->memory_bytes, "cpu_us",
-				  (json_int_t)b->cpu_us, "tasks", (int)b->tasks, "cgroup", b->cgroup);
+		reply = json_pack("{s:I,s:I,s:i,s:b,s:s}", "memory", (json_int_t)b->memory_bytes, "cpu_us",
+				  (json_int_t)b->cpu_us, "tasks", (int)b->tasks, "frozen", (int)b->frozen, "cgroup",
+				  b->cgroup);
 		break;
 	}
 	default:
@@ -315,6 +322,30 @@ static json_t *op_stat(json_t *o)
 	return reply;
 }
 
+static int write_as_nobody(int fd, const char *text)
+{
+	if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+		return errno;
+	return write(fd, text, 1) == 1 ? 0 : errno;
+}
+
+/* The api's right to freeze is the descriptor alone. */
+static json_t *op_freeze(json_t *o, const char *text)
+{
+	struct run *run = find_run(number(o, "instance"));
+	int status = -1;
+	pid_t pid;
+
+	if (!run)
+		return json_pack("{s:s}", "lost", "no such instance");
+	pid = fork();
+	if (pid == 0)
+		_exit(write_as_nobody(run->freeze_fd, text));
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return json_pack("{s:i}", "errno", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+}
+
 static json_t *gpu_reply(void)
 {
 	struct err err = ERR_INIT;
@@ -446,6 +477,10 @@ static json_t *dispatch(json_t *o)
 		return op_kill(o);
 	if (strcmp(op, "stat") == 0)
 		return op_stat(o);
+	if (strcmp(op, "freeze") == 0)
+		return op_freeze(o, "1");
+	if (strcmp(op, "thaw") == 0)
+		return op_freeze(o, "0");
 	if (strcmp(op, "profile") == 0)
 		return op_profile(o);
 	if (strcmp(op, "raw") == 0)
