@@ -26,19 +26,14 @@ void service_close_api(struct service *service)
 	service_end_imports(service);
 }
 
-/*
- * The channel is of no use any more. When the api is there still, nobody would give this process another one: it ends,
- * and its successor gets one.
- */
+/* The channel is of no use any more. A living api gets no other: ferrited puts a successor in its place. */
 static void lose_api(struct service *service, const struct err *why)
 {
 	service_close_api(service);
 	if (why->code == -EPIPE || why->code == -ECONNRESET)
 		return;
-	log_error("the channel to the api is broken, starting anew", LOG_STR("why", why->text));
-	service->failure = why->code;
-	service->err = *why;
-	service->loop.stop = true;
+	log_error("the api broke the protocol", LOG_STR("error", why->text));
+	(void)server_accuse(PEER_API, NULL);
 }
 
 void service_send(struct service *service, const struct ipc_out *out)

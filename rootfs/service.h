@@ -1,8 +1,8 @@
 /*
  * The server's state and its event loop: requests of ferrite-api in, replies out, long work in worker processes.
  *
- * Single-threaded. The api is treated as hostile: what breaks a rule of messages.h ends this process (its successor
- * gets a fresh channel); everything that it can make the server hold is bounded.
+ * Single-threaded. The api is treated as hostile: when it breaks a rule of messages.h it loses its channel and is
+ * accused to ferrited, which kills it; everything that it can make the server hold is bounded.
  */
 #ifndef FERRITE_ROOTFS_SERVICE_H
 #define FERRITE_ROOTFS_SERVICE_H

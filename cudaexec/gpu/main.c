@@ -85,24 +85,30 @@ static void forget_channel(struct program *program, enum peer peer)
 	program->channel_events[peer] = NULL;
 }
 
-static void on_peer(struct program *program, enum peer peer)
+/* The channel is of no use any more. A living peer gets no other: ferrited puts a successor in its place. */
+static void lose(struct program *program, enum peer peer, const struct err *why)
 {
-	struct err err = ERR_INIT;
-	int code = service_receive(&program->service, peer, &err);
-
-	if (code > 0) {
-		if (program->service.draining && program->service.grants.count == 0)
-			end(program, 0);
-		return;
-	}
-	if (code < 0)
-		log_error("a peer is dropped", LOG_STR("peer", peer == PEER_API ? "ferrite-api" : "ferrite-sandbox"),
-			  LOG_STR("error", err.text));
 	forget_channel(program, peer);
 	service_lost(&program->service, peer);
-	/* A peer that lives would never get another channel to this process: it does to the next one. */
-	if (code < 0 && code != -EPIPE && code != -ECONNRESET)
-		end(program, 1);
+	if (why->code == 0 || why->code == -EPIPE || why->code == -ECONNRESET)
+		return;
+	log_error("a peer broke the protocol", LOG_STR("peer", peer == PEER_API ? "ferrite-api" : "ferrite-sandbox"),
+		  LOG_STR("error", why->text));
+	(void)server_accuse(peer, NULL);
+}
+
+static void on_peer(struct program *program, enum peer peer)
+{
+	struct service *service = &program->service;
+	struct err err = ERR_INIT;
+
+	if (service_receive(service, peer, &err) <= 0)
+		lose(program, peer, &err);
+	/* An answer that came due with a message of the sandbox. */
+	if (service->api_failure.code < 0)
+		lose(program, PEER_API, &service->api_failure);
+	if (service->draining && service->grants.count == 0)
+		end(program, 0);
 }
 
 static void on_api(evutil_socket_t fd, short what, void *context)

@@ -458,7 +458,7 @@ static int answer_pending(struct service *service, unsigned index, const struct 
 static int handle_sandbox(struct service *service, struct ipc_message *message, struct err *err)
 {
 	struct msg_failed *failed = (void *)message->payload;
-	struct err failure = ERR_INIT, api_err = ERR_INIT;
+	struct err failure = ERR_INIT;
 	unsigned index;
 	int code = ipc_accept(message, sandbox_rules, 1, err);
 
@@ -475,9 +475,7 @@ static int handle_sandbox(struct service *service, struct ipc_message *message, 
 	}
 	service->profiles[index]->ready = message->header.type == SBX_PROFILE_DONE;
 	service->profiles[index]->sent = service->profiles[index]->ready; /* a refused one is tried anew next time */
-	code = answer_pending(service, index, failure.code ? &failure : NULL, &api_err);
-	if (code < 0 && service->notice)
-		service->notice("ferrite-api does not take an answer", api_err.text);
+	(void)answer_pending(service, index, failure.code ? &failure : NULL, &service->api_failure);
 	return 0;
 }
 
@@ -532,6 +530,7 @@ void service_lost(struct service *service, enum peer peer)
 	fd_close(channel_of(service, peer));
 	if (peer == PEER_API) {
 		service->n_pending = 0;
+		err_clear(&service->api_failure);
 		grants_clear(&service->grants);
 		return;
 	}

@@ -43,6 +43,7 @@ struct service {
 	struct service_pending pending[SERVICE_PENDING_MAX];
 	unsigned n_pending;
 	int api_fd, sandbox_fd; /* -1: not there */
+	struct err api_failure; /* the api does not take an answer; the owner ends its watch and calls service_lost() */
 	bool draining;
 	void (*notice)(const char *text, const char *detail);
 	struct ipc_message *message; /* receive buffer, owned */

@@ -321,6 +321,26 @@ START_TEST(peers_come_back)
 }
 END_TEST
 
+/* The api does not read while the sandbox's answer lets an attach go on: the owner is told whose channel is broken. */
+START_TEST(answers_that_nobody_takes)
+{
+	struct err err = ERR_INIT;
+	int filled = 0;
+
+	ATTACH(api_fd, 1, 1, 0, "0", "", "a");
+	serve(PEER_API);
+	while (ipc_send(service.api_fd, &(struct ipc_out){.type = MSG_FAILED}, &err) == 0)
+		filled++;
+	ck_assert_int_gt(filled, 0);
+	take_profile(sandbox_fd);
+	serve(PEER_SANDBOX);
+	ck_assert_int_eq(service.api_failure.code, -EAGAIN);
+	service_lost(&service, PEER_API);
+	ck_assert_int_eq(service.api_failure.code, 0);
+	ck_assert_uint_eq(service.grants.count, 0);
+}
+END_TEST
+
 START_TEST(violations)
 {
 	struct gpu_attach body = {.n_requires = 60000};
@@ -492,6 +512,58 @@ START_TEST(program_serves_software_device)
 }
 END_TEST
 
+static void expect_accusation(enum peer peer)
+{
+	const struct ctl_accuse *body = (const void *)message.payload;
+
+	expect_message(control_fd, CTL_ACCUSE, 0);
+	ck_assert_uint_eq(body->peer, peer);
+}
+
+static void expect_closed(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int r;
+
+	do {
+		ck_assert_int_eq(poll(&p, 1, WAIT_MS), 1);
+		r = ipc_receive(fd, &message, NULL);
+		if (r > 0)
+			ipc_message_done(&message);
+	} while (r > 0);
+	ck_assert_int_eq(r, 0);
+}
+
+/* The program names who broke the protocol, closes that channel only, and serves on with the next. */
+START_TEST(program_accuses)
+{
+	struct gpu_attached attached;
+	char env[1024];
+
+	program_start("software");
+	ATTACH(api_fd, 1, 1, 0, "", "", "a");
+	take_profile(sandbox_fd);
+	(void)expect_attached(api_fd, 1, env, sizeof(env));
+	SEND(api_fd, .type = SBX_CREATE, .id = 1);
+	expect_accusation(PEER_API);
+	expect_closed(api_fd);
+	send_channel(PEER_API, &api_fd);
+	SEND(sandbox_fd, .type = SBX_PROFILE_DONE, .id = 55);
+	expect_accusation(PEER_SANDBOX);
+	expect_closed(sandbox_fd);
+	send_channel(PEER_SANDBOX, &sandbox_fd);
+	take_profile(sandbox_fd);
+	ATTACH(api_fd, 2, 1, 0, "", "", "a");
+	attached = expect_attached(api_fd, 2, env, sizeof(env));
+	ck_assert_uint_eq(attached.kind, GPU_KIND_SOFTWARE);
+	/* A peer that only goes is not accused. */
+	send_channel(PEER_API, &api_fd);
+	SEND(control_fd, .type = CTL_PING, .id = 9);
+	expect_message(control_fd, CTL_PONG, 9);
+	ck_assert_int_eq(program_end(), 0);
+}
+END_TEST
+
 START_TEST(program_without_gpu)
 {
 	json_t *list;
@@ -542,11 +614,13 @@ static Suite *make_suite(void)
 	tcase_add_test(inside, refusals);
 	tcase_add_test(inside, sandbox_refuses);
 	tcase_add_test(inside, peers_come_back);
+	tcase_add_test(inside, answers_that_nobody_takes);
 	tcase_add_test(inside, violations);
 	tcase_add_test(inside, document);
 	suite_add_tcase(suite, inside);
 	tcase_set_timeout(program, 60);
 	tcase_add_test(program, program_serves_software_device);
+	tcase_add_test(program, program_accuses);
 	tcase_add_test(program, program_without_gpu);
 	tcase_add_test(program, program_drains);
 	suite_add_tcase(suite, program);
