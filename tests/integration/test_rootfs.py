@@ -298,6 +298,13 @@ class Server:
         )
 
 
+    def quiet(self):
+        """No work goes on in the background, and what it had is closed."""
+        wait_for(lambda: not Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(), "the end of the workers")
+        send(self.control, PING, number=99)
+        equal(receive(self.control).id, 99, "heartbeat")
+
+
 def expect_failure(function, text, code=None):
     try:
         function()
@@ -1022,7 +1029,8 @@ def test_hostile_peers():
     with Server() as server:
         fds = lambda: len(os.listdir(f"/proc/{server.pid}/fd"))
         server.put(make.oci([HELLO_LAYER]), "good")
-        wait_for(lambda: server.settled() is not None, "quiet")
+        server.open("good").close()
+        server.quiet()
         before = fds()
         for _ in range(3):
             server.api.close()
@@ -1038,6 +1046,7 @@ def test_hostile_peers():
             server.api.close()
             server.connect()
             server.open("good").close()
+        server.quiet()
         equal(fds(), before, "descriptors of the server after the accusations")
         # Names that are no packed list get an answer, because a client may have caused them.
         for body in (b"x", b"x\0y\0", b""):
