@@ -111,6 +111,7 @@ static void call_free(struct call *call)
 	evbuffer_free(call->input);
 	evbuffer_free(call->output);
 	answer_done(&call->answer);
+	share_free(call->share);
 	text_done(&call->gpu_env);
 	text_done(&call->tail);
 	image_unref(call->image);

@@ -60,6 +60,7 @@ struct call {
 	char id[CALL_ID_LENGTH + 1];
 	struct grant grant; /* as long as no instance has it */
 	struct gpu_wish gpu;
+	struct share *share; /* until it is granted */
 	struct text gpu_env; /* packed "K=V" */
 	unsigned n_gpu_env;
 	struct sbx_create create;

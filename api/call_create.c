@@ -262,6 +262,16 @@ static void on_attach_failed(struct call *call)
 		call_fail(call, CALL_REFUSED, 500, "No GPU for this function: %s", call->peer.failure.text);
 }
 
+/* Control thread: before any later message of ferrite-gpu, or its end. */
+static void on_attached_early(struct peer_request *request)
+{
+	struct call *call = (struct call *)request;
+	struct gpu_attached attached;
+
+	memcpy(&attached, request->reply->payload, sizeof(attached));
+	shares_hold(&call->loop->api->dispatcher->shares, take_ptr(call->share), &attached);
+}
+
 static void on_attached(struct peer_request *request)
 {
 	struct call *call = (struct call *)request;
@@ -302,6 +312,7 @@ static void attach_gpu(struct call *call)
 	const char *devices = image_variable(image, "NVIDIA_VISIBLE_DEVICES");
 	const char *capabilities = image_variable(image, "NVIDIA_DRIVER_CAPABILITIES");
 
+	call->share = share_new(call->function->app, call->function->path);
 	text_clear(&call->tail);
 	pack(&call->tail, devices ? devices : "all");
 	pack(&call->tail, *call->gpu.capabilities ? call->gpu.capabilities : capabilities ? capabilities : "");
@@ -310,7 +321,7 @@ static void attach_gpu(struct call *call)
 	for (unsigned i = 0; i < image->n_env; i++)
 		if (strncmp(image->env[i], "NVIDIA_REQUIRE_", 15) == 0)
 			pack(&call->tail, image->env[i] + strcspn(image->env[i], "=") + 1);
-	if (call->tail.failed) {
+	if (!call->share || call->tail.failed) {
 		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
 		return;
 	}
@@ -318,7 +329,7 @@ static void attach_gpu(struct call *call)
 		.count = call->gpu.count, .n_requires = image->n_requires, .memory_bytes = call->gpu.memory_bytes};
 	call->stage = CALL_ATTACHING;
 	call->peer.done = on_attached;
-	call->peer.received = NULL;
+	call->peer.received = on_attached_early;
 	call->peer.repeatable = true;
 	call->peer.out.n_fds = 0;
 	send_request(call, PEER_GPU, GPU_ATTACH, GPU_ATTACHED, &call->attach, sizeof(call->attach));

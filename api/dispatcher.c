@@ -36,6 +36,8 @@ int dispatcher_open(struct worker *control, uint64_t memory_bytes, unsigned max_
 		r = images_open(&dispatcher->images, err);
 	if (r == 0)
 		r = table_open(&dispatcher->instances, err);
+	if (r == 0)
+		r = shares_open(&dispatcher->shares, err);
 	dispatcher->tick = event_new(control->base, -1, EV_PERSIST, on_tick, dispatcher);
 	if (r == 0 && (!dispatcher->tick || event_add(dispatcher->tick, &interval) < 0))
 		r = err_set(err, ENOMEM, "dispatcher");
@@ -53,6 +55,7 @@ void dispatcher_close(struct dispatcher *dispatcher)
 		return;
 	if (dispatcher->tick)
 		event_free(dispatcher->tick);
+	shares_close(&dispatcher->shares);
 	table_close(&dispatcher->instances);
 	images_close(&dispatcher->images);
 	functions_close(&dispatcher->functions);
@@ -155,4 +158,12 @@ static void on_lost(void *context, enum peer peer)
 	}
 }
 
-const struct peers_events dispatcher_events = {.event = on_event, .lost = on_lost};
+static void on_opened(void *context, struct peers *peers, enum peer peer)
+{
+	struct dispatcher *dispatcher = context;
+
+	if (peer == PEER_GPU)
+		shares_announce(&dispatcher->shares, peers);
+}
+
+const struct peers_events dispatcher_events = {.event = on_event, .opened = on_opened, .lost = on_lost};

@@ -9,6 +9,7 @@
 #include "api/function.h"
 #include "api/image.h"
 #include "api/peers.h"
+#include "api/shares.h"
 
 struct instance;
 
@@ -20,6 +21,7 @@ struct dispatcher {
 	/* Instances that the sandbox knows, by its number for them. */
 	pthread_mutex_t lock;
 	struct table instances;
+	struct shares shares;
 	_Atomic uint64_t queued, running, complete; /* calls */
 	char host_name[65];
 };

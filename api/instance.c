@@ -11,11 +11,8 @@
 
 void grant_release(struct api *api, const struct grant *grant)
 {
-	struct gpu_release body = {.grant = grant->gpu};
-
 	if (grant->has_gpu)
-		peers_tell(api->peers, PEER_GPU,
-			   &(struct ipc_out){.type = GPU_RELEASE, .body = &body, .body_size = sizeof(body)});
+		shares_release(&api->dispatcher->shares, api->peers, grant->gpu);
 	if (grant->memory_bytes > 0)
 		budget_leave(&api->dispatcher->budget, grant->memory_bytes);
 }

@@ -5,7 +5,7 @@ API_SOURCES := api/table.c api/worker.c api/loglimit.c api/text.c api/http.c api
 	api/status.c api/settings.c api/service.c api/peers.c api/budget.c api/sniff.c \
 	api/userspec.c api/image.c api/env.c api/function.c api/dispatcher.c api/instance.c \
 	api/variables.c api/answer.c api/call.c api/call_answer.c api/call_create.c api/call_result.c api/run.c \
-	api/query.c api/images.c api/upload.c api/inventory.c api/health.c
+	api/query.c api/images.c api/upload.c api/inventory.c api/health.c api/shares.c
 $(eval $(call library,api,$(API_SOURCES)))
 
 API_LDLIBS := -levent_core -lhttp_parser -ljansson -lsqlite3 -lpthread

@@ -9,10 +9,19 @@
 
 #define TICK_US		 250000
 #define RECEIVES_AT_ONCE 64
-#define TELL_WAIT_MS	 1000
 #define CONFIG_TEXT_MAX	 IPC_PAYLOAD_MAX
 
 TAILQ_HEAD(request_list, peer_request);
+
+/* A message without a reply that waits for room in the channel. */
+struct told {
+	STAILQ_ENTRY(told) link;
+	uint16_t type;
+	size_t size;
+	unsigned char payload[];
+};
+
+STAILQ_HEAD(told_list, told);
 
 struct peer_state {
 	struct peers *peers;
@@ -23,7 +32,10 @@ struct peer_state {
 	uint64_t next_id;
 	struct table pending; /* sent, by id */
 	struct request_list unsent;
-	unsigned n_unsent;
+	struct told_list told; /* goes before all of unsent */
+	unsigned n_unsent, n_told;
+	bool opening; /* the channel is new: what is told now comes before all requests */
+	bool choked;  /* what had to be told could not be kept */
 	bool wake_posted;
 	struct worker_task wake;
 	/* Control thread only. */
@@ -132,7 +144,7 @@ static int send_now(struct peer_state *state, struct peer_request *request)
 		deliver(request);
 		return 0;
 	}
-	if (state->fd < 0)
+	if (state->fd < 0 || state->opening || state->n_told > 0)
 		return -EAGAIN;
 	request->out.id = state->next_id++;
 	r = ipc_send(state->fd, &request->out, &request->failure);
@@ -158,6 +170,15 @@ static void wait_in_line(struct peer_state *state, struct peer_request *request)
 	state->n_unsent++;
 }
 
+/* With the lock held; true when the control thread is to be woken, so that it sends what waits. */
+static bool wants_wake(struct peer_state *state)
+{
+	bool wake = state->fd >= 0 && !state->opening && !state->wake_posted;
+
+	state->wake_posted |= wake;
+	return wake;
+}
+
 void peers_send(struct peers *peers, enum peer peer, struct peer_request *request)
 {
 	struct peer_state *state = &peers->states[peer];
@@ -171,59 +192,99 @@ void peers_send(struct peers *peers, enum peer peer, struct peer_request *reques
 	pthread_mutex_lock(&state->lock);
 	if (state->n_unsent > 0 || send_now(state, request) == -EAGAIN) {
 		wait_in_line(state, request);
-		wake = state->fd >= 0 && !state->wake_posted;
-		state->wake_posted |= wake;
+		wake = wants_wake(state);
 	}
 	pthread_mutex_unlock(&state->lock);
 	if (wake)
 		worker_post(peers->control, &state->wake);
 }
 
+/* With the lock held. */
+static void keep_told(struct peer_state *state, const struct ipc_out *out)
+{
+	struct told *told = NULL;
+
+	if (state->n_told < PEER_QUEUE_MAX)
+		told = malloc(sizeof(*told) + out->body_size + out->tail_size);
+	if (!told) {
+		state->choked = true;
+		return;
+	}
+	told->type = out->type;
+	told->size = out->body_size + out->tail_size;
+	memcpy(told->payload, out->body, out->body_size);
+	if (out->tail_size > 0)
+		memcpy(told->payload + out->body_size, out->tail, out->tail_size);
+	STAILQ_INSERT_TAIL(&state->told, told, link);
+	state->n_told++;
+}
+
+static void forget_told(struct peer_state *state)
+{
+	struct told *told;
+
+	while ((told = STAILQ_FIRST(&state->told)) != NULL) {
+		STAILQ_REMOVE_HEAD(&state->told, link);
+		free(told);
+	}
+	state->n_told = 0;
+	state->choked = false;
+}
+
 void peers_tell(struct peers *peers, enum peer peer, const struct ipc_out *out)
 {
 	struct peer_state *state = &peers->states[peer];
-	struct err err;
+	bool wake = false;
 
 	pthread_mutex_lock(&state->lock);
 	/* What is told ends something; a peer that is gone has ended it already. */
-	if (state->fd >= 0)
-		(void)ipc_send_wait(state->fd, out, TELL_WAIT_MS, &err);
+	if (state->fd >= 0 && (state->n_told > 0 || ipc_send(state->fd, out, NULL) == -EAGAIN)) {
+		keep_told(state, out);
+		wake = wants_wake(state);
+	}
 	pthread_mutex_unlock(&state->lock);
+	if (wake)
+		worker_post(peers->control, &state->wake);
+}
+
+/* With the lock held; false when no more can be sent now. */
+static bool send_told(struct peer_state *state)
+{
+	struct told *told;
+
+	while (state->fd >= 0 && (told = STAILQ_FIRST(&state->told)) != NULL) {
+		const struct ipc_out out = {.type = told->type, .body = told->payload, .body_size = told->size};
+
+		/* A peer that is gone is noticed when its channel is read; what it was told is forgotten then. */
+		if (ipc_send(state->fd, &out, NULL) < 0)
+			return false;
+		STAILQ_REMOVE_HEAD(&state->told, link);
+		state->n_told--;
+		free(told);
+	}
+	return state->fd >= 0;
 }
 
 /* Control thread: sends what waits, and watches for room when some is left. */
 static void flush(struct peer_state *state)
 {
 	struct peer_request *request;
+	bool room;
 
 	pthread_mutex_lock(&state->lock);
-	while (state->fd >= 0 && (request = TAILQ_FIRST(&state->unsent)) != NULL) {
+	room = send_told(state);
+	while (room && (request = TAILQ_FIRST(&state->unsent)) != NULL) {
 		TAILQ_REMOVE(&state->unsent, request, link);
 		if (send_now(state, request) == -EAGAIN) {
 			TAILQ_INSERT_HEAD(&state->unsent, request, link);
-			(void)event_add(state->write_event, NULL);
-			break;
+			room = false;
+		} else {
+			state->n_unsent--;
 		}
-		state->n_unsent--;
 	}
+	if (!room && state->fd >= 0)
+		(void)event_add(state->write_event, NULL);
 	pthread_mutex_unlock(&state->lock);
-}
-
-static void run_wake(struct worker_task *task)
-{
-	struct peer_state *state = TABLE_OWNER(task, struct peer_state, wake);
-
-	pthread_mutex_lock(&state->lock);
-	state->wake_posted = false;
-	pthread_mutex_unlock(&state->lock);
-	flush(state);
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	flush(context);
 }
 
 /* --- losing and waiting ------------------------------------------------------------------------------------------- */
@@ -239,6 +300,7 @@ static void lose(struct peer_state *state)
 	state->read_event = state->write_event = NULL;
 	pthread_mutex_lock(&state->lock);
 	fd_close(&state->fd);
+	forget_told(state);
 	while ((node = table_any(&state->pending)) != NULL) {
 		struct peer_request *request = TABLE_OWNER(node, struct peer_request, node);
 
@@ -253,6 +315,31 @@ static void lose(struct peer_state *state)
 	}
 	pthread_mutex_unlock(&state->lock);
 	state->peers->events->lost(state->peers->context, state->peer);
+}
+
+static void run_wake(struct worker_task *task)
+{
+	struct peer_state *state = TABLE_OWNER(task, struct peer_state, wake);
+	bool choked;
+
+	pthread_mutex_lock(&state->lock);
+	state->wake_posted = false;
+	choked = state->choked;
+	pthread_mutex_unlock(&state->lock);
+	/* Nothing that has to end may go on because its server is deaf: the server ends, and that with it. */
+	if (choked) {
+		log_error("a server does not read its channel", LOG_STR("server", peer_name(state->peer)));
+		(void)server_accuse(state->peer, NULL);
+		lose(state);
+	}
+	flush(state);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	flush(context);
 }
 
 /* All wait equally long, so the first in line is the first to give up. */
@@ -402,6 +489,7 @@ static int open_state(struct peers *peers, enum peer peer, const struct ipc_rule
 	state->next_id = 1;
 	state->wake.run = run_wake;
 	TAILQ_INIT(&state->unsent);
+	STAILQ_INIT(&state->told);
 	(void)pthread_mutex_init(&state->lock, NULL);
 	return table_open(&state->pending, err);
 }
@@ -442,6 +530,7 @@ void peers_close(struct peers *peers)
 			event_free(state->write_event);
 		if (state->peers) {
 			fd_close(&state->fd);
+			forget_told(state);
 			table_close(&state->pending);
 			(void)pthread_mutex_destroy(&state->lock);
 		}
@@ -474,6 +563,11 @@ int peers_channel(struct peers *peers, enum peer peer, int fd, struct err *err)
 	state->write_event = write_event;
 	pthread_mutex_lock(&state->lock);
 	state->fd = take_fd(&owned_fd);
+	state->opening = true;
+	pthread_mutex_unlock(&state->lock);
+	peers->events->opened(peers->context, peers, peer);
+	pthread_mutex_lock(&state->lock);
+	state->opening = false;
 	pthread_mutex_unlock(&state->lock);
 	flush(state);
 	return 0;

@@ -57,6 +57,8 @@ struct peers;
 struct peers_events {
 	/* Control thread. A message that is no reply; its payload was checked for size only. */
 	void (*event)(void *context, enum peer peer, struct ipc_message *message);
+	/* Control thread. A channel is there; what is told to the peer now comes before all requests. */
+	void (*opened)(void *context, struct peers *peers, enum peer peer);
 	/* Control thread. The server ended, or broke the rules. */
 	void (*lost)(void *context, enum peer peer);
 };
@@ -71,7 +73,10 @@ int peers_channel(struct peers *peers, enum peer peer, int fd, struct err *err);
 
 /* Any thread. */
 void peers_send(struct peers *peers, enum peer peer, struct peer_request *request);
-/* Any thread: a message without a reply. When it cannot be sent now it is dropped, unless the peer only is slow. */
+/*
+ * Any thread: a message without a reply, which ends something. It waits, before all requests, for as long as the peer
+ * does not read; a peer that is not there has ended it already. When more than PEER_QUEUE_MAX wait the peer is accused.
+ */
 void peers_tell(struct peers *peers, enum peer peer, const struct ipc_out *out);
 
 bool peers_connected(struct peers *peers, enum peer peer);

@@ -146,6 +146,11 @@ enum message_type {
 	GPU_ATTACHED,
 	/* api -> gpu, no reply: the instance is gone. Body: struct gpu_release. */
 	GPU_RELEASE,
+	/*
+	 * api -> gpu, no reply, before all requests on a channel: a share that a predecessor granted is still held.
+	 * Body: struct gpu_hold. Tail: packed list: label.
+	 */
+	GPU_HOLD,
 };
 
 struct msg_failed {
@@ -348,8 +353,11 @@ struct gpu_attach {
 
 enum gpu_kind { GPU_KIND_NONE, GPU_KIND_NVIDIA, GPU_KIND_SOFTWARE, GPU_KIND_MAX };
 
+#define GPU_LABEL_MAX 256 /* with its terminator; longer ones are cut */
+
 struct gpu_attached {
 	uint64_t grant;
+	uint64_t gpus;		    /* which ones, as ferrite-gpu counts them: for GPU_HOLD */
 	uint32_t profile;	    /* for sbx_create */
 	uint32_t kind;		    /* enum gpu_kind */
 	uint64_t memory_bytes;	    /* granted device memory */
@@ -360,6 +368,11 @@ struct gpu_attached {
 
 struct gpu_release {
 	uint64_t grant;
+};
+
+struct gpu_hold {
+	uint64_t grant, gpus, memory_bytes; /* as struct gpu_attached had them */
+	uint64_t since_us;		    /* CLOCK_REALTIME */
 };
 
 struct gpu_document {

@@ -104,6 +104,32 @@ int grants_add(struct grants *grants, const struct inventory *inventory, const s
 	return 0;
 }
 
+int grants_restore(struct grants *grants, const struct inventory *inventory, const struct gpu_hold *hold,
+		   const char *label, struct err *err)
+{
+	uint64_t all = inventory->count < 64 ? (UINT64_C(1) << inventory->count) - 1 : UINT64_MAX;
+	int code;
+
+	if (hold->grant == 0)
+		return err_set(err, -EPROTO, "a grant without an id");
+	for (unsigned i = 0; i < grants->count; i++)
+		if (grants->list[i].id == hold->grant)
+			return err_set(err, -EPROTO, "grant %llu twice", (unsigned long long)hold->grant);
+	code = reserve(grants, err);
+	if (code < 0)
+		return code;
+	grants->list[grants->count] = (struct grant){
+		.id = hold->grant,
+		.mask = hold->gpus & all,
+		.memory_bytes = hold->memory_bytes,
+		.since_us = hold->since_us,
+	};
+	(void)str_copy(grants->list[grants->count].label, GPU_LABEL_MAX, label);
+	grants->count++;
+	grants->last_id = MAX(grants->last_id, hold->grant);
+	return 0;
+}
+
 void grants_remove(struct grants *grants, uint64_t id)
 {
 	for (unsigned i = 0; i < grants->count; i++) {

@@ -7,16 +7,16 @@
 
 #include "cudaexec/gpu/inventory.h"
 #include "supervisor/err.h"
+#include "supervisor/messages.h"
 
-#define GRANTS_MAX	4096
-#define GRANT_LABEL_MAX 256
+#define GRANTS_MAX 4096
 
 struct grant {
 	uint64_t id;	       /* never 0 */
 	uint64_t mask;	       /* GPUs */
 	uint64_t memory_bytes; /* on each of them */
 	uint64_t since_us;     /* CLOCK_REALTIME */
-	char label[GRANT_LABEL_MAX];
+	char label[GPU_LABEL_MAX];
 };
 
 struct grants {
@@ -40,6 +40,13 @@ struct grant_request {
  */
 int grants_add(struct grants *grants, const struct inventory *inventory, const struct grant_request *request,
 	       const struct grant **ret_grant, struct err *err);
+
+/*
+ * Enters a grant of a predecessor; it is not asked again whether there is room. Later grants get higher ids. -EPROTO:
+ * no id, or one that is entered already; -ENOMEM as above.
+ */
+int grants_restore(struct grants *grants, const struct inventory *inventory, const struct gpu_hold *hold,
+		   const char *label, struct err *err);
 
 /* Forgets a grant; unknown ids are ignored. */
 void grants_remove(struct grants *grants, uint64_t id);

@@ -16,10 +16,14 @@
 #define SEND_TIMEOUT_MS	   2000
 #define ATTACH_FIXED_TEXTS 3 /* wish, capabilities, label */
 
+/* Of the api: it says what is held before it asks for anything. */
+enum { STATE_OPENING = 1, STATE_SERVING = 2 };
+
 static const struct ipc_rule api_rules[] = {
-	{GPU_LIST, 0, 0, 0, 0, 1, "gpu list"},
-	{GPU_ATTACH, 0, 0, sizeof(struct gpu_attach), GPU_TAIL_MAX, 1, "gpu attach"},
-	{GPU_RELEASE, 0, 0, sizeof(struct gpu_release), 0, 1, "gpu release"},
+	{GPU_LIST, 0, 0, 0, 0, STATE_OPENING | STATE_SERVING, "gpu list"},
+	{GPU_ATTACH, 0, 0, sizeof(struct gpu_attach), GPU_TAIL_MAX, STATE_OPENING | STATE_SERVING, "gpu attach"},
+	{GPU_RELEASE, 0, 0, sizeof(struct gpu_release), 0, STATE_OPENING | STATE_SERVING, "gpu release"},
+	{GPU_HOLD, 0, 0, sizeof(struct gpu_hold), GPU_LABEL_MAX, STATE_OPENING, "gpu hold"},
 	{0},
 };
 
@@ -196,6 +200,7 @@ static int send_attached(struct service *service, uint64_t request, const struct
 	bool software = service->backend.kind == GPU_KIND_SOFTWARE;
 	struct gpu_attached body = {
 		.grant = grant->id,
+		.gpus = grant->mask,
 		.profile = profile + 1,
 		.kind = service->backend.kind,
 		.memory_bytes = grant->memory_bytes,
@@ -410,14 +415,36 @@ static void forget_pending(struct service *service, uint64_t grant)
 	}
 }
 
+/* A share that cannot be entered is one that may be promised twice; its holder loses nothing by that. */
+static int handle_hold(struct service *service, struct ipc_message *message, struct err *err)
+{
+	const struct gpu_hold *hold = (const void *)message->payload;
+	struct err failure = ERR_INIT;
+	size_t length;
+	char *tail = ipc_tail(message, sizeof(*hold), &length), *list[2];
+	int code;
+
+	if (str_unpack(tail, length, 1, list) != (long)length)
+		return err_set(err, -EPROTO, "gpu hold: the label is no packed list");
+	code = grants_restore(&service->grants, &service->backend.inventory, hold, list[0], &failure);
+	if (code == -EPROTO)
+		return err_set(err, -EPROTO, "gpu hold: %s", failure.text);
+	if (code < 0 && service->notice)
+		service->notice("a share that is held is not known any more", failure.text);
+	return 0;
+}
+
 static int handle_api(struct service *service, struct ipc_message *message, struct err *err)
 {
 	const struct gpu_release *release = (const void *)message->payload;
-	int code = ipc_accept(message, api_rules, 1, err);
+	int code = ipc_accept(message, api_rules, service->api_asked ? STATE_SERVING : STATE_OPENING, err);
 
 	if (code < 0)
 		return code;
+	service->api_asked |= message->header.type == GPU_LIST || message->header.type == GPU_ATTACH;
 	switch (message->header.type) {
+	case GPU_HOLD:
+		return handle_hold(service, message, err);
 	case GPU_LIST:
 		return handle_list(service, message->header.id, err);
 	case GPU_ATTACH:
@@ -530,6 +557,7 @@ void service_lost(struct service *service, enum peer peer)
 	fd_close(channel_of(service, peer));
 	if (peer == PEER_API) {
 		service->n_pending = 0;
+		service->api_asked = false;
 		err_clear(&service->api_failure);
 		grants_clear(&service->grants);
 		return;

@@ -3,7 +3,8 @@
  *
  * A profile is the list of mounts for one set of GPUs and driver capabilities; it is sent once, and an attach is
  * answered only after the sandbox has it. When the sandbox was restarted all profiles are sent again. When the api was
- * restarted its grants are forgotten: its instances end with it.
+ * restarted its grants are forgotten: its instances end with it. When ferrite-gpu was restarted the api says first what
+ * its instances hold.
  *
  * The owner calls service_receive() when a channel is readable; one thread. The library never logs: what an operator
  * should know goes through the `notice` callback.
@@ -44,6 +45,7 @@ struct service {
 	unsigned n_pending;
 	int api_fd, sandbox_fd; /* -1: not there */
 	struct err api_failure; /* the api does not take an answer; the owner ends its watch and calls service_lost() */
+	bool api_asked;		/* the api made a request on its present channel */
 	bool draining;
 	void (*notice)(const char *text, const char *detail);
 	struct ipc_message *message; /* receive buffer, owned */

@@ -151,6 +151,32 @@ def test_servers_that_go_away():
         Together(*acts(service, call, call, leave, look, kill)).run()
 
 
+def test_a_new_ferrite_gpu_knows_what_is_held():
+    """Shares outlive the server that granted them, or their memory would be promised twice, and end with the holder."""
+    def holders(service):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer = service.request("GET", "/v1/gpus")
+            if answer.status == 200:
+                return [[h[key] for key in ("grant", "label", "memory")] for g in answer.json["gpus"] for h in g["holders"]]
+        return None
+
+    with prepared() as service:
+        service.create_route("race", "/gpu", "sleep:1", memory=64, gpu={"count": 1, "memory": "64MiB"})
+        caller = service.connection()
+        caller.request("POST", "/r/race/gpu", b"")
+        wait_for(lambda: len(service.instances()) == 1, "the instance runs")
+        before = holders(service)
+        equal([h[1:] for h in before], [["race/gpu", 64 << 20]], "holders")
+        for _ in range(2):
+            pid = service.servers()["ferrite-gpu"]
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda pid=pid: service.servers().get("ferrite-gpu", pid) != pid, "a new ferrite-gpu")
+            wait_for(lambda: holders(service) is not None, "the list of GPUs")
+            equal(holders(service), before, "holders after the restart")
+        caller.close()
+        wait_for(lambda: holders(service) == [], "the share is given back")
+
+
 def test_an_end_in_the_middle():
     """SIGTERM while calls run and clients come: what was accepted is answered or closed, and all of it ends."""
     for _ in range(3):

@@ -23,6 +23,15 @@ static void on_event(void *context, enum peer peer, struct ipc_message *m)
 	n_events++;
 }
 
+static bool announces;
+
+static void on_opened(void *context, struct peers *opened, enum peer peer)
+{
+	(void)context;
+	if (announces)
+		peers_tell(opened, peer, &(struct ipc_out){.type = RFS_GC});
+}
+
 static void on_lost(void *context, enum peer peer)
 {
 	(void)context;
@@ -70,9 +79,10 @@ static void connect_rootfs(void)
 
 static void open_all(void)
 {
-	static const struct peers_events events = {.event = on_event, .lost = on_lost};
+	static const struct peers_events events = {.event = on_event, .opened = on_opened, .lost = on_lost};
 
 	n_done = n_early = n_events = n_lost = 0;
+	announces = false;
 	code = 1;
 	message = malloc(sizeof(*message));
 	ck_assert_ptr_nonnull(message);
@@ -266,6 +276,77 @@ START_TEST(a_full_channel_delays_but_loses_nothing)
 }
 END_TEST
 
+static void tell(uint64_t number)
+{
+	struct gpu_release body = {.grant = number};
+
+	peers_tell(peers, PEER_ROOTFS,
+		   &(struct ipc_out){.type = GPU_RELEASE, .body = &body, .body_size = sizeof(body)});
+}
+
+/* However long the peer does not read: what it was told arrives, in order, and before later requests. */
+START_TEST(what_is_told_is_not_lost)
+{
+	enum { COUNT = 3000 };
+	const struct rfs_removed removed = {0};
+	struct peer_request request = removal(false);
+
+	for (uint64_t i = 0; i < COUNT; i++)
+		tell(i);
+	peers_send(peers, PEER_ROOTFS, &request);
+	run();
+	for (uint64_t i = 0; i < COUNT; i++) {
+		if (ipc_receive(other_fd, message, &err) == -EAGAIN) {
+			run();
+			ck_assert_int_eq(ipc_receive(other_fd, message, &err), 1);
+		}
+		ck_assert_uint_eq(message->header.type, GPU_RELEASE);
+		ck_assert_uint_eq(((struct gpu_release *)message->payload)->grant, i);
+	}
+	answer(RFS_REMOVED, expect_request(RFS_REMOVE), &removed, sizeof(removed));
+	ck_assert_uint_eq(n_done, 1);
+	ck_assert_uint_eq(n_lost, 0);
+}
+END_TEST
+
+START_TEST(a_peer_that_is_deaf_for_good_is_given_up)
+{
+	unsigned n = 0;
+
+	while (n_lost == 0 && n < 3 * PEER_QUEUE_MAX) {
+		for (unsigned i = 0; i < 100; i++, n++)
+			tell(n);
+		run();
+	}
+	ck_assert_uint_eq(n_lost, 1);
+	ck_assert_uint_ge(n, PEER_QUEUE_MAX);
+	ck_assert(!peers_connected(peers, PEER_ROOTFS));
+	/* A peer that is not there needs to be told nothing. */
+	tell(1);
+	fd_close(&other_fd);
+	connect_rootfs();
+	ck_assert_int_eq(ipc_receive(other_fd, message, &err), -EAGAIN);
+}
+END_TEST
+
+/* What is said when a channel opens comes before the requests that waited for it. */
+START_TEST(announcements_come_first)
+{
+	const struct rfs_removed removed = {0};
+	struct peer_request request = removal(false);
+
+	fd_close(&other_fd);
+	run();
+	peers_send(peers, PEER_ROOTFS, &request);
+	announces = true;
+	connect_rootfs();
+	ck_assert_int_eq(ipc_receive(other_fd, message, &err), 1);
+	ck_assert_uint_eq(message->header.type, RFS_GC);
+	answer(RFS_REMOVED, expect_request(RFS_REMOVE), &removed, sizeof(removed));
+	ck_assert_uint_eq(n_done, 1);
+}
+END_TEST
+
 START_TEST(events_are_handed_on)
 {
 	ck_assert_int_eq(ipc_send(other_fd, &(struct ipc_out){.type = RFS_CHANGED, .tail = "n", .tail_size = 2}, &err),
@@ -323,6 +404,9 @@ static Suite *make_suite(void)
 	tcase_add_test(all, a_loop_may_be_stopped_twice);
 	tcase_add_test(all, a_server_that_does_not_come_is_given_up);
 	tcase_add_test(all, a_full_channel_delays_but_loses_nothing);
+	tcase_add_test(all, what_is_told_is_not_lost);
+	tcase_add_test(all, a_peer_that_is_deaf_for_good_is_given_up);
+	tcase_add_test(all, announcements_come_first);
 	tcase_add_test(all, events_are_handed_on);
 	tcase_add_test(all, a_server_that_breaks_the_rules_is_dropped);
 	suite_add_tcase(suite, all);

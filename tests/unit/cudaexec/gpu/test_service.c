@@ -240,6 +240,66 @@ START_TEST(grants_of_a_predecessor_are_nobodys)
 }
 END_TEST
 
+static void send_hold(const struct gpu_hold *hold)
+{
+	SEND(api_fd, .type = GPU_HOLD, BODY(*hold), .tail = "a/b", .tail_size = 4);
+}
+
+/* What is said to be held is not promised again, and given back as any other. */
+START_TEST(what_is_held_is_known_after_a_restart)
+{
+	struct gpu_attached before = attach_one();
+	struct gpu_hold hold = {before.grant, before.gpus, before.memory_bytes, 5};
+	struct gpu_release release = {before.grant};
+	struct err err = ERR_INIT;
+	char env[1024];
+
+	ck_assert_uint_ne(before.gpus, 0);
+	teardown();
+	setup();
+	send_hold(&hold);
+	serve(PEER_API);
+	ck_assert_uint_eq(service.grants.count, 1);
+	ck_assert_str_eq(service.grants.list[0].label, "a/b");
+	ck_assert_uint_eq(service.grants.list[0].since_us, 5);
+	ck_assert_uint_eq(grants_declared(&service.grants, 0), before.memory_bytes);
+	ATTACH(api_fd, 2, 1, 700 * MIB, "0", "", "a");
+	serve(PEER_API);
+	expect_refusal(api_fd, 2, -EAGAIN, "324 MiB free");
+	SEND(api_fd, .type = GPU_RELEASE, BODY(release));
+	serve(PEER_API);
+	ck_assert_uint_eq(service.grants.count, 0);
+	ck_assert_uint_gt(attach_one().grant, before.grant);
+	/* It comes before all requests. */
+	send_hold(&hold);
+	ck_assert_int_eq(service_receive(&service, PEER_API, &err), -EPROTO);
+	/* Never twice, never without an id; what lies beyond the inventory is cut off. */
+	connect_peer(PEER_API, &api_fd);
+	hold.gpus = UINT64_MAX;
+	send_hold(&hold);
+	serve(PEER_API);
+	ck_assert_uint_eq(service.grants.list[0].mask, 3);
+	send_hold(&hold);
+	ck_assert_int_eq(service_receive(&service, PEER_API, &err), -EPROTO);
+	connect_peer(PEER_API, &api_fd);
+	hold.grant = 0;
+	send_hold(&hold);
+	ck_assert_int_eq(service_receive(&service, PEER_API, &err), -EPROTO);
+	connect_peer(PEER_API, &api_fd);
+	hold.grant = 7;
+	SEND(api_fd, .type = GPU_HOLD, BODY(hold), .tail = "a", .tail_size = 1);
+	ck_assert_int_eq(service_receive(&service, PEER_API, &err), -EPROTO);
+	/* A clock that was set back makes no id twice. */
+	connect_peer(PEER_API, &api_fd);
+	hold.grant = UINT64_MAX / 2;
+	send_hold(&hold);
+	serve(PEER_API);
+	ATTACH(api_fd, 2, 1, 100 * MIB, "0", "", "a");
+	serve(PEER_API);
+	ck_assert_uint_gt(expect_attached(api_fd, 2, env, sizeof(env)).grant, hold.grant);
+}
+END_TEST
+
 START_TEST(refusals)
 {
 	char env[1024];
@@ -611,6 +671,7 @@ static Suite *make_suite(void)
 	tcase_add_test(inside, attach_waits_for_profile);
 	tcase_add_test(inside, admission);
 	tcase_add_test(inside, grants_of_a_predecessor_are_nobodys);
+	tcase_add_test(inside, what_is_held_is_known_after_a_restart);
 	tcase_add_test(inside, refusals);
 	tcase_add_test(inside, sandbox_refuses);
 	tcase_add_test(inside, peers_come_back);
