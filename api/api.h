@@ -11,6 +11,7 @@
 #include "api/http.h"
 #include "api/loglimit.h"
 #include "api/path.h"
+#include "api/recorder.h"
 #include "api/store.h"
 #include "api/table.h"
 #include "api/text.h"
@@ -30,6 +31,9 @@ struct settings {
 	uint64_t max_image_bytes;  /* of one upload */
 	unsigned max_waiting;	   /* calls that wait for memory */
 	uint64_t max_wait_us;	   /* of the first of them */
+	char history_path[512];	   /* empty: in memory */
+	struct history_limits history;
+	uint64_t log_bytes; /* of one call's standard error, kept in the history */
 	unsigned n_loops;
 	struct http_limits http;
 };
@@ -49,6 +53,7 @@ struct api_loop {
 	_Atomic bool settings_posted;
 	struct worker_task drain_task;
 	struct loglimit failures; /* calls that failed, in the log */
+	struct record_feed feed;  /* calls that ended, on their way to the history */
 	struct env *env;	  /* for the variables of one call at a time */
 	char *scratch;		  /* for decoded paths */
 	size_t scratch_size;
@@ -64,6 +69,7 @@ struct api {
 	struct http_shared http;
 	struct dispatcher *dispatcher;
 	struct peers *peers;
+	struct recorder *recorder;
 	unsigned n_listeners;
 	int listen_fds[LISTENERS_MAX];
 	enum listen_kind listen_kinds[LISTENERS_MAX];

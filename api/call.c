@@ -127,6 +127,7 @@ void call_start(struct call *call, struct evbuffer *payload)
 		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
 		return;
 	}
+	call->bytes_in = evbuffer_get_length(call->input);
 	call_open_image(call);
 }
 
@@ -167,8 +168,9 @@ void call_end(struct call *call, const struct call_end *end)
 		log_failure(call, end);
 	else
 		log_debug("call done", LOG_STR("app_name", call->function->app), LOG_STR("path", call->function->path),
-			  LOG_STR("call_id", call->id), LOG_INT("status", end->status),
-			  LOG_INT("bytes", evbuffer_get_length(call->output)));
+			  LOG_STR("image", call->function->image), LOG_STR("call_id", call->id),
+			  LOG_INT("status", end->status), LOG_INT("bytes", evbuffer_get_length(call->output)));
+	call_observe(call, end);
 	if (call->request)
 		call_answer(call, end);
 	else if (call->task)

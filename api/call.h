@@ -10,6 +10,7 @@
 #include "api/api.h"
 #include "api/env.h"
 #include "api/instance.h"
+#include "api/record.h"
 
 enum call_stage {
 	CALL_BODY,	/* the request is still coming in */
@@ -73,6 +74,9 @@ struct call {
 	struct answer answer;
 	struct sbx_exited report; /* of the instance's end */
 	bool has_report;
+	const struct capture *log; /* of an instance that has ended */
+	enum record_start start;
+	uint64_t bytes_in;
 	struct event *timer;
 	bool is_queued, is_running; /* in the counters */
 	uint64_t received_us, admitted_us, executed_us;
@@ -100,6 +104,8 @@ void call_fail(struct call *call, enum call_outcome outcome, unsigned status, co
 /* The end of a call whose client went away. */
 void call_abandon(struct call *call);
 
+/* call_observe.c: what is remembered of it; before it is answered, so that whoever has the answer finds the call. */
+void call_observe(struct call *call, const struct call_end *end);
 /* call_answer.c: the answer to the HTTP client. */
 void call_answer(struct call *call, const struct call_end *end);
 

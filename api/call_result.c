@@ -82,6 +82,7 @@ static void on_ended(void *context, const struct instance_end *end)
 	const struct sbx_exited *report = &end->report;
 
 	/* It frees itself after this. */
+	call->log = &call->instance->capture;
 	call->instance = NULL;
 	call->report = end->report;
 	call->has_report = !end->server_lost;

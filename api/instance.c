@@ -1,5 +1,7 @@
 #include "api/instance.h"
 
+#include "api/recorder.h"
+
 #include "supervisor/log.h"
 #include "supervisor/str.h"
 #include "supervisor/util.h"
@@ -53,6 +55,7 @@ void instance_free(struct instance *instance)
 	close_pipe(&instance->output_fd, &instance->output_event);
 	close_pipe(&instance->log_fd, &instance->log_event);
 	evbuffer_free(instance->input);
+	capture_done(&instance->capture);
 	grant_release(instance->loop->api, &instance->grant);
 	function_unref(instance->function);
 	free(instance);
@@ -79,6 +82,7 @@ static void log_a_line(struct instance *instance)
 
 static void log_bytes(struct instance *instance, const char *bytes, size_t length)
 {
+	capture_add(&instance->capture, (size_t)instance->loop->settings.log_bytes, bytes, length);
 	for (size_t i = 0; i < length; i++) {
 		if (bytes[i] == '\n' || instance->line_length == sizeof(instance->line) - 1)
 			log_a_line(instance);
@@ -134,6 +138,15 @@ static void on_log(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	if (!read_pipe(instance, fd, READS_AT_ONCE, true))
 		close_pipe(&instance->log_fd, &instance->log_event);
+}
+
+const struct capture *instance_log(struct instance *instance, bool unfinished)
+{
+	/* Lines that came before the last byte of the answer may still be in the pipe. */
+	if (instance->log_fd >= 0)
+		(void)read_pipe(instance, instance->log_fd, READS_AT_ONCE, true);
+	instance->unfinished |= unfinished;
+	return &instance->capture;
 }
 
 /* Writes what the pipe takes. A program that does not read its input to the end is no error. */
@@ -222,6 +235,20 @@ void instance_kill(struct instance *instance, uint64_t grace_us)
 
 /* --- the end ------------------------------------------------------------------------------------------------------ */
 
+/* Its call was recorded when it was answered, or given up; now it is known what it took. */
+static void complete_record(struct instance *instance)
+{
+	struct record *record = record_new(instance->function, instance->call_id);
+
+	if (!record)
+		return;
+	record->addition = true;
+	record->ended_us = (int64_t)clock_monotonic_us();
+	record_report(record, &instance->end.report);
+	record_log(record, &instance->capture);
+	recorder_add(instance->loop, record);
+}
+
 static void run_end(struct worker_task *task)
 {
 	struct instance *instance = TABLE_OWNER(task, struct instance, end_task);
@@ -240,6 +267,8 @@ static void run_end(struct worker_task *task)
 		log_warn("lines of a function were not logged", LOG_INT("lines", instance->log_limit.dropped),
 			 LOG_STR("app_name", instance->function->app), LOG_STR("path", instance->function->path),
 			 LOG_STR("call_id", instance->call_id));
+	if (instance->unfinished && !instance->end.server_lost)
+		complete_record(instance);
 	if (instance->events)
 		instance->events->ended(instance->context, &instance->end);
 	instance_free(instance);

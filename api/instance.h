@@ -8,6 +8,7 @@
 #define FERRITE_API_INSTANCE_H
 
 #include "api/api.h"
+#include "api/capture.h"
 #include "api/dispatcher.h"
 #include "api/loglimit.h"
 
@@ -53,6 +54,8 @@ struct instance {
 	char line[1000];
 	size_t line_length;
 	struct loglimit log_limit;
+	struct capture capture; /* what it wrote on stderr, for the record of its call */
+	bool unfinished;	/* the call was recorded before the end of the instance was known */
 };
 
 /* Takes over the grant; the function gets a reference. NULL: no memory, and the grant was given back. */
@@ -71,6 +74,8 @@ int instance_start(struct instance *instance, struct peer_reply *reply, struct e
 void instance_attach(struct instance *instance, const struct instance_events *events, void *context);
 /* The call hears no more; what the program still writes is thrown away. */
 void instance_detach(struct instance *instance);
+/* What it has written on stderr by now. UNFINISHED: the record of its call is to be completed when it has ended. */
+const struct capture *instance_log(struct instance *instance, bool unfinished);
 void instance_close_input(struct instance *instance);
 /* Ends it; its end will be reported as always. */
 void instance_kill(struct instance *instance, uint64_t grace_us);

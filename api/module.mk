@@ -6,6 +6,9 @@ API_SOURCES := api/table.c api/worker.c api/loglimit.c api/text.c api/http.c api
 	api/userspec.c api/image.c api/env.c api/function.c api/dispatcher.c api/instance.c \
 	api/variables.c api/answer.c api/call.c api/call_answer.c api/call_create.c api/call_result.c api/run.c \
 	api/query.c api/images.c api/upload.c api/inventory.c api/health.c api/shares.c
+# What can be observed: history, metrics.
+API_SOURCES += api/database.c api/timestamp.c api/capture.c api/record.c api/history.c api/recorder.c api/calls.c \
+	api/call_observe.c
 $(eval $(call library,api,$(API_SOURCES)))
 
 API_LDLIBS := -levent_core -lhttp_parser -ljansson -lsqlite3 -lpthread
@@ -13,6 +16,7 @@ $(eval $(call program,libexec/ferrite-api,api/main.c,api common,$(API_LDLIBS)))
 
 API_TESTS := test_http test_peers test_function test_path test_model test_env test_sniff test_store test_budget test_image test_answer \
 	test_loglimit
+API_TESTS += test_history test_capture
 $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,api common,$(API_LDLIBS))))
 
 API_FUZZ := fuzz_api_http fuzz_api_json fuzz_api_answer fuzz_api_image

@@ -1,6 +1,7 @@
 #include "api/router.h"
 
 #include "api/admin.h"
+#include "api/calls.h"
 #include "api/health.h"
 #include "api/images.h"
 #include "api/inventory.h"
@@ -44,6 +45,9 @@ static const struct endpoint endpoints[] = {
 	{"/v1/apps/:/routes", BIT(GET), true, routes_list},
 	{"/v1/apps/:/routes", BIT(PATCH), true, routes_update},
 	{"/v1/apps/:/routes", BIT(DELETE), true, routes_delete},
+	{"/v1/apps/:/calls", BIT(GET), true, calls_list},
+	{"/v1/apps/:/calls/*", BIT(GET), true, calls_get},
+	{"/v1/calls", BIT(GET), true, calls_list_all},
 	{"/v1/routes", BIT(GET), true, routes_list_all},
 	{"/v1/gpus", BIT(GET), true, inventory_gpus},
 	{"/v1/instances", BIT(GET), true, inventory_instances},

@@ -146,6 +146,7 @@ static int open_loop(struct api *api, struct err *err)
 	int r = worker_open(&loop->worker, api->n_loops, loop, err);
 
 	loop->api = api;
+	record_feed_open(&loop->feed);
 	loop->settings = api->settings;
 	loop->settings_task.run = run_settings;
 	api->n_loops++;
@@ -173,6 +174,8 @@ static int open_all(struct service *service, struct err *err)
 	r = store_open(api->settings.store_path, true, &api->writer_store, err);
 	if (r == 0)
 		r = worker_open(&api->writer, 0, api, err);
+	if (r == 0)
+		r = recorder_open(api, &api->recorder, err);
 	if (r < 0)
 		return r;
 	service->control_event =
@@ -205,15 +208,21 @@ static void close_all(struct service *service)
 		worker_join(&api->loops[i].worker);
 	if (api->writer.running)
 		worker_stop(&api->writer);
+	worker_join(&api->writer);
+	worker_flush(&api->writer);
+	/* The calls that end with their clients are the last ones in the history. */
+	for (unsigned i = 0; i < api->n_loops; i++)
+		http_loop_close(api->loops[i].http);
+	recorder_close(api->recorder);
 	worker_close(&api->writer);
 	for (unsigned i = 0; i < api->n_loops; i++) {
-		http_loop_close(api->loops[i].http);
 		worker_close(&api->loops[i].worker);
 		store_close(api->loops[i].store);
 		free(api->loops[i].scratch);
 		if (api->loops[i].env)
 			env_done(api->loops[i].env);
 		free(api->loops[i].env);
+		record_feed_close(&api->loops[i].feed);
 	}
 	if (service->control_event)
 		event_free(service->control_event);

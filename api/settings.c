@@ -7,11 +7,17 @@
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 
-#define OUTPUT_BYTES	 (64 * MIB)
-#define IMAGE_BYTES	 (16 * GIB)
-#define WAITING_MAX	 100
-#define WAIT_US		 10000000
-#define RESERVED_PERCENT 10 /* of the machine's memory, for everything that is no function */
+#define OUTPUT_BYTES	      (64 * MIB)
+#define IMAGE_BYTES	      (16 * GIB)
+#define WAITING_MAX	      100
+#define WAIT_US		      10000000
+#define HISTORY_CALLS	      1000
+#define HISTORY_CALLS_MAX     100000
+#define HISTORY_AGE_US	      ((uint64_t)7 * 86400 * 1000000)
+#define HISTORY_BYTES	      (64 * MIB)
+#define HISTORY_LOG_BYTES     (64 * KIB)
+#define HISTORY_LOG_BYTES_MAX (4 * MIB)
+#define RESERVED_PERCENT      10 /* of the machine's memory, for everything that is no function */
 
 /*
  * Connections get no more than a quarter of the descriptors. Where they took the last one, a message of another server
@@ -38,6 +44,8 @@ void settings_default(struct settings *settings)
 		.max_image_bytes = IMAGE_BYTES,
 		.max_waiting = WAITING_MAX,
 		.max_wait_us = WAIT_US,
+		.history = {.calls = HISTORY_CALLS, .age_us = HISTORY_AGE_US, .bytes = HISTORY_BYTES},
+		.log_bytes = HISTORY_LOG_BYTES,
 		.n_loops = (unsigned)MIN(MAX(n, 1), LOOPS_MAX),
 		.http = HTTP_LIMITS_DEFAULT,
 	};
@@ -86,6 +94,20 @@ static int set_number(uint64_t minimum, uint64_t maximum, uint64_t *number, cons
 	return 0;
 }
 
+/* Seconds, with three decimals when they are not whole; an age needs no more than the whole ones. */
+static int set_seconds(uint64_t *us, const char *value, struct err *err)
+{
+	char whole[32];
+	size_t digits = strcspn(value, ".");
+	uint64_t seconds;
+
+	(void)snprintf(whole, sizeof(whole), "%.*s", (int)MIN(digits, sizeof(whole)), value);
+	if (!str_u64(whole, &seconds) || seconds > UINT32_MAX)
+		return err_set(err, EINVAL, "\"%.64s\" is no number of seconds", value);
+	*us = seconds * 1000000;
+	return 0;
+}
+
 static int set_limit(struct settings *settings, const char *key, const char *value, struct err *err)
 {
 	uint64_t number = 0;
@@ -107,6 +129,15 @@ static int set_limit(struct settings *settings, const char *key, const char *val
 		r = set_size(&settings->max_output_bytes, value, err);
 	} else if (strcmp(key, "max_image_bytes") == 0) {
 		r = set_size(&settings->max_image_bytes, value, err);
+	} else if (strcmp(key, "history_calls") == 0) {
+		r = set_number(0, HISTORY_CALLS_MAX, &number, value, err);
+		settings->history.calls = r < 0 ? settings->history.calls : (unsigned)number;
+	} else if (strcmp(key, "history_bytes") == 0) {
+		r = set_size(&settings->history.bytes, value, err);
+	} else if (strcmp(key, "history_age") == 0) {
+		r = set_seconds(&settings->history.age_us, value, err);
+	} else if (strcmp(key, "history_log_bytes") == 0) {
+		r = set_number(0, HISTORY_LOG_BYTES_MAX, &settings->log_bytes, value, err);
 	} else if (strcmp(key, "memory_total") == 0) {
 		r = set_size(&settings->memory_bytes, value, err);
 	}
@@ -126,6 +157,8 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 	if (!reload && strcmp(key, "state_dir") == 0) {
 		int r = set_path(settings->spool_dir, sizeof(settings->spool_dir), value, "", err);
 
+		if (r == 0)
+			r = set_path(settings->history_path, sizeof(settings->history_path), value, "/calls.db", err);
 		return r < 0 || *settings->store_path ? r
 						      : set_path(settings->store_path, sizeof(settings->store_path),
 								 value, "/ferrite.db", err);

@@ -1,5 +1,6 @@
 #include "api/store.h"
 
+#include "api/database.h"
 #include "supervisor/util.h"
 
 #include <sqlite3.h>
@@ -54,33 +55,9 @@ int store_schema_version(void)
 	return (int)ARRAY_LEN(migrations);
 }
 
-static int code_of(int sqlite_code)
-{
-	switch (sqlite_code & 0xff) {
-	case SQLITE_FULL:
-		return ENOSPC;
-	case SQLITE_NOMEM:
-		return ENOMEM;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return EBUSY;
-	case SQLITE_READONLY:
-	case SQLITE_CANTOPEN:
-	case SQLITE_PERM:
-		return EACCES;
-	case SQLITE_CONSTRAINT:
-		return EEXIST;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return EUCLEAN;
-	default:
-		return EIO;
-	}
-}
-
 static int fail(struct store *store, int sqlite_code, const char *what, struct err *err)
 {
-	return err_set(err, code_of(sqlite_code), "%s: %s", what,
+	return err_set(err, database_errno(sqlite_code), "%s: %s", what,
 		       store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(sqlite_code));
 }
 

@@ -91,6 +91,15 @@ static const struct row rows[SETTING_MAX] = {
 				    .doc = "largest body of a call"},
 	[SETTING_MAX_OUTPUT_BYTES] = {"max_output_bytes", BYTES, true, TO(PEER_API), 1024, 1ull << 40, "64MiB",
 				      .doc = "largest answer of a function"},
+	[SETTING_HISTORY_CALLS] = {"history_calls", NUMBER, true, TO(PEER_API), 0, 100000, "1000",
+				   .doc = "newest calls of each app that are kept in the history; 0: none"},
+	[SETTING_HISTORY_AGE] = {"history_age", TIME, true, TO(PEER_API), 1000, 8760 * HOUR, "604800",
+				 .doc = "calls that ended longer ago are dropped from the history"},
+	[SETTING_HISTORY_BYTES] = {"history_bytes", BYTES, true, TO(PEER_API), 64 * KIB, 1ull << 40, "64MiB",
+				   .doc = "size of the history of all apps, standard error of the calls included"},
+	[SETTING_HISTORY_LOG_BYTES] =
+		{"history_log_bytes", BYTES, true, TO(PEER_API), 0, 4 * MIB,
+		 "64KiB", .doc = "standard error of a call that is kept with it: its beginning and its end"},
 	[SETTING_MEMORY_BYTES] = {"memory_bytes", BYTES, true, TO(PEER_SANDBOX), 8 * MIB, 1ull << 50, "128MiB",
 				  .doc = "memory of a container for which none is asked"},
 	[SETTING_DISK_BYTES] =
