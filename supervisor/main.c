@@ -13,13 +13,13 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #define DEFAULT_CONFIG FERRITE_SYSCONFDIR "/ferrite/ferrited.conf"
 #define OPTIONS_MAX    64
 #define BLOCKS_FIRST   2u /* 0: servers, 1: store */
 #define BLOCKS_PER_SET 256u
 #define BLOCK_SETS     64u
+#define CLAIM_FILE     "/sys/bus/platform/uevent" /* never written; every kernel has it, mode 0200 */
 #define GROUP_FILE_MAX (4 * 1024 * 1024)
 
 enum exit_code { EXIT_DONE = 0, EXIT_FORCED = 1, EXIT_USAGE = 2, EXIT_START = 1 };
@@ -353,27 +353,30 @@ static int make_view(struct err *err)
 }
 
 /*
- * Claims the first free set of id blocks, so that supervisors beside each other never share a user id. The claim is an
- * abstract socket: the kernel takes it back whatever happens to us.
+ * Claims the first free set of id blocks, so that supervisors beside each other never share a user id. The claim is a
+ * lock of the bytes that the ids number, in a file that only root can open and that is the same in every mount
+ * namespace; the kernel takes it back whatever happens to us.
  */
 static int claim_ids(int *ret_fd, struct err *err)
 {
-	for (unsigned set = 0; set < BLOCK_SETS; set++) {
-		struct sockaddr_un a = {.sun_family = AF_UNIX};
-		_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		int length = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "ferrite-ids-%u", set);
-		uint64_t end = supervisor.place.uid_base +
-			       (uint64_t)(BLOCKS_FIRST + (set + 1) * BLOCKS_PER_SET) * PROCESS_IDS_PER_BLOCK;
+	_cleanup_fd_ int fd = open(CLAIM_FILE, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
-		if (fd < 0)
-			return err_sys(err, errno, "make a socket");
-		if (end > UINT32_MAX)
+	if (fd < 0)
+		return err_sys(err, errno, "claim user ids: open %s", CLAIM_FILE);
+	for (unsigned set = 0; set < BLOCK_SETS; set++) {
+		uint64_t first = supervisor.place.uid_base +
+				 (uint64_t)(BLOCKS_FIRST + set * BLOCKS_PER_SET) * PROCESS_IDS_PER_BLOCK;
+		struct flock claim = {.l_type = F_WRLCK,
+				      .l_whence = SEEK_SET,
+				      .l_start = (off_t)first,
+				      .l_len = (off_t)BLOCKS_PER_SET * PROCESS_IDS_PER_BLOCK};
+
+		if (first + (uint64_t)claim.l_len > UINT32_MAX)
 			break;
-		if (bind(fd, (const struct sockaddr *)&a,
-			 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length)) < 0) {
-			if (errno == EADDRINUSE)
+		if (fcntl(fd, F_OFD_SETLK, &claim) < 0) {
+			if (errno == EAGAIN || errno == EACCES)
 				continue;
-			return err_sys(err, errno, "claim user ids");
+			return err_sys(err, errno, "claim user ids: lock %s", CLAIM_FILE);
 		}
 		supervisor.ids_first_block = BLOCKS_FIRST + set * BLOCKS_PER_SET;
 		supervisor.ids_blocks = BLOCKS_PER_SET;

@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -582,6 +583,40 @@ def test_two_beside_each_other_get_ids_of_their_own():
         check(min(min(b) for b in blocks) >= 2, "blocks 0 and 1 belong to the servers and the store")
         check(not set(one.cgroups()) & set(two.cgroups()), "cgroups differ")
         equal((one.end(), two.end()), (0, 0), "exit statuses")
+
+
+def lock_ids(first, count):
+    """Claims user ids as ferrited does, until the descriptor is closed."""
+    fd = os.open("/sys/bus/platform/uevent", os.O_WRONLY)
+    fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, first, count, 0))  # F_OFD_SETLK
+    return fd
+
+
+def test_no_free_range_of_ids_is_said_with_the_cure():
+    base = 0x90000000
+    claim = lock_ids(base, 1 << 31)
+    try:
+        said = refused(settings={"FERRITE_UID_BASE": str(base)})
+        check(re.search(f"range of user ids from {base} is taken.*uid_base", said), said)
+    finally:
+        os.close(claim)
+    with Supervisor(settings={"FERRITE_UID_BASE": str(base)}) as s:
+        s.ready()
+        equal(s.end(), 0, "the exit status when the range is free again")
+
+
+def test_a_user_cannot_occupy_the_ids():
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+        try:
+            lock_ids(1 << 30, 1)
+        except PermissionError:
+            os._exit(0)
+        os._exit(1)
+    equal(os.waitpid(pid, 0)[1], 0, "another user's claim is refused")
 
 
 def test_state_in_the_run_directory_is_refused():
