@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -60,6 +62,8 @@ static const struct {
 	CONSTANT(SOCK_SEQPACKET),
 	CONSTANT(SOCK_CLOEXEC),
 	CONSTANT(SOCK_NONBLOCK),
+	CONSTANT(IPPROTO_TCP),
+	CONSTANT(IPPROTO_UDP),
 	CONSTANT(NETLINK_ROUTE),
 	CONSTANT(NETLINK_NETFILTER),
 	CONSTANT(NETLINK_KOBJECT_UEVENT),
@@ -83,7 +87,7 @@ static const struct {
 	CONSTANT(CLONE_PARENT),
 	CONSTANT(CLONE_THREAD),
 	CONSTANT(CLONE_UNTRACED),
-	/* mmap, mprotect, personality */
+	/* mmap, mprotect */
 	CONSTANT(PROT_NONE),
 	CONSTANT(PROT_READ),
 	CONSTANT(PROT_WRITE),
@@ -93,6 +97,10 @@ static const struct {
 	CONSTANT(MAP_FIXED),
 	CONSTANT(MAP_ANONYMOUS),
 	CONSTANT(MAP_HUGETLB),
+	/* memfd_create, shmget */
+	CONSTANT(MFD_HUGETLB),
+	CONSTANT(SHM_HUGETLB),
+	/* personality */
 	CONSTANT(PER_LINUX),
 	CONSTANT(ADDR_NO_RANDOMIZE),
 	CONSTANT(READ_IMPLIES_EXEC),

@@ -874,6 +874,14 @@ def test_sec_H4_socket_families():
           "no raw sockets")
 
 
+def test_sec_H4_protocols():
+    equal(set(box().values("protocols")), {"type1_0", "type1_6", "type2_0", "type2_17"}, "protocols of AF_INET")
+
+
+def test_sec_G3_no_reserved_huge_pages():
+    equal(box().values("huge"), {"mmap": "ENOMEM", "memfd": "ENOMEM", "shm": "ENOMEM"}, "huge pages")
+
+
 # --- K: profiles --------------------------------------------------------------------------------------------------
 
 

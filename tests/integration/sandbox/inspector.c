@@ -23,6 +23,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -202,6 +203,37 @@ static int families(char **arguments)
 			if (fd >= 0)
 				(void)close(fd);
 		}
+	return 0;
+}
+
+/* Which protocols the two IP families offer, by type of socket. */
+static int protocols(char **arguments)
+{
+	static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_DCCP};
+
+	(void)arguments;
+	for (int protocol = 0; protocol <= 300; protocol++)
+		for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+			int fd = socket(AF_INET, types[t], protocol);
+
+			if (fd >= 0)
+				printf("type%d_%d=ok\n", types[t], protocol);
+			if (fd >= 0)
+				(void)close(fd);
+		}
+	return 0;
+}
+
+/* Reserved huge pages of the machine. */
+static int huge(char **arguments)
+{
+	enum { SIZE = 2 << 20 };
+	void *map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	(void)arguments;
+	printf("mmap=%s\n", result(map == MAP_FAILED ? -1 : 0));
+	printf("memfd=%s\n", result(memfd_create("x", MFD_HUGETLB)));
+	printf("shm=%s\n", result(shmget(IPC_PRIVATE, SIZE, SHM_HUGETLB | 0600)));
 	return 0;
 }
 
@@ -708,7 +740,8 @@ static const struct {
 	{"hold", hold, 0},	   {"wait_stdin", wait_stdin, 0},
 	{"spin", spin, 0},	   {"reopen", reopen, 0},
 	{"burn", burn, 1},	   {"grab", grab, 0},
-	{"sockets", sockets, 1},
+	{"sockets", sockets, 1},   {"protocols", protocols, 0},
+	{"huge", huge, 0},
 };
 
 int main(int argc, char **argv)

@@ -9,6 +9,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -16,7 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -171,11 +174,34 @@ START_TEST(arguments_decide)
 		{"clone", {CLONE_NEWNET | high}, ERROR(EPERM)},
 		{"clone", {CLONE_NEWCGROUP}, ERROR(EPERM)},
 		{"clone3", {0}, ERROR(ENOSYS)},
-		{"socket", {AF_INET}, SECCOMP_RET_ALLOW},
+		{"socket", {AF_UNIX, SOCK_STREAM}, SECCOMP_RET_ALLOW},
+		{"socket", {AF_UNIX, SOCK_SEQPACKET, AF_UNIX}, SECCOMP_RET_ALLOW},
+		{"socket", {AF_UNIX, SOCK_STREAM, 2}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET, SOCK_STREAM}, SECCOMP_RET_ALLOW},
+		{"socket", {AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP}, SECCOMP_RET_ALLOW},
+		{"socket", {AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP}, SECCOMP_RET_ALLOW},
+		{"socket", {AF_INET6, SOCK_STREAM, IPPROTO_UDP}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET, SOCK_DGRAM, IPPROTO_ICMP}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET, SOCK_STREAM, 262 /* MPTCP */}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET, SOCK_STREAM, 256 /* SMC */}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET, SOCK_SEQPACKET, IPPROTO_SCTP}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET, SOCK_DCCP, IPPROTO_DCCP}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET, SOCK_RAW, IPPROTO_TCP}, ERROR(EPROTONOSUPPORT)},
+		{"socket", {AF_INET6, SOCK_STREAM | high, IPPROTO_TCP | high}, SECCOMP_RET_ALLOW},
+		{"mmap", {0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS}, SECCOMP_RET_ALLOW},
+		{"mmap", {0, 1 << 21, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB}, ERROR(ENOMEM)},
+		{"mmap", {0, 1 << 21, 3, MAP_SHARED | MAP_HUGETLB | 30u << MAP_HUGE_SHIFT}, ERROR(ENOMEM)},
+		{"memfd_create", {0, MFD_CLOEXEC | MFD_ALLOW_SEALING}, SECCOMP_RET_ALLOW},
+		{"memfd_create", {0, MFD_CLOEXEC | MFD_HUGETLB}, ERROR(ENOMEM)},
+		{"shmget", {0, 4096, 0600}, SECCOMP_RET_ALLOW},
+		{"shmget", {0, 1 << 21, 0600 | SHM_HUGETLB}, ERROR(ENOMEM)},
 		{"socket", {AF_NETLINK}, ERROR(EAFNOSUPPORT)},
 		{"socket", {AF_ALG}, ERROR(EAFNOSUPPORT)},
 		{"socket", {AF_VSOCK | high}, ERROR(EAFNOSUPPORT)},
 		{"socketpair", {AF_UNIX}, SECCOMP_RET_ALLOW},
+		{"socketpair", {AF_UNIX, SOCK_STREAM, 2}, ERROR(EPERM)},
 		{"socketpair", {AF_INET}, ERROR(EPERM)},
 		{"ioctl", {0, TIOCGWINSZ}, SECCOMP_RET_ALLOW},
 		{"ioctl", {0, TIOCSTI}, ERROR(EPERM)},
