@@ -129,6 +129,8 @@ static int open_rubbish(struct sweep *s, struct err *err)
 	if (s->rubbish_fd >= 0)
 		return 0;
 	r = store_make_work(s->store, "rubbish", s->result.rubbish, err);
+	if ((r == -ENOSPC || r == -EDQUOT) && store_spare_use(s->store))
+		r = store_make_work(s->store, "rubbish", s->result.rubbish, err);
 	if (r < 0)
 		return r;
 	s->rubbish_fd = beneath_open(s->store->tmp_fd, s->result.rubbish, O_RDONLY | O_DIRECTORY, 0);

@@ -220,6 +220,8 @@ int store_remove_name(struct store *store, const char *name, struct err *err)
 	at = (size_t)(found - store->names);
 	memmove(list + at, list + at + 1, (store->n_names - at - 1) * sizeof(*list));
 	r = save(store, list, store->n_names - 1, err);
+	if ((r == -ENOSPC || r == -EDQUOT) && store_spare_use(store))
+		r = save(store, list, store->n_names - 1, err);
 	if (r < 0)
 		return r;
 	text = found->name;

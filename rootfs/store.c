@@ -14,6 +14,7 @@
 #define RECORD_MAX   (8 * 1024 * 1024)
 #define VERIFIED_MAX (4 * 1024 * 1024)
 #define DELETE_DEPTH 512
+#define SPARE_BYTES  (64 * 1024) /* beside as much as the index takes */
 
 static const char layout_text[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
@@ -42,6 +43,25 @@ int store_write_file(const struct store *store, int dir_fd, const char *name, co
 	return r < 0 ? err_sys(err, r, "write %s in the store", name) : 0;
 }
 
+bool store_spare_use(const struct store *store)
+{
+	return unlinkat(store->dir_fd, "spare", 0) == 0;
+}
+
+void store_spare_keep(const struct store *store)
+{
+	_cleanup_fd_ int fd = beneath_open(store->dir_fd, "spare", O_WRONLY | O_CREAT, 0600);
+	struct stat index, spare;
+	off_t wanted = SPARE_BYTES;
+
+	if (fd < 0 || fstat(fd, &spare) < 0)
+		return;
+	if (fstatat(store->dir_fd, "index.json", &index, AT_SYMLINK_NOFOLLOW) == 0)
+		wanted += index.st_size;
+	if (spare.st_size < wanted && fallocate(fd, 0, 0, wanted) < 0)
+		(void)unlinkat(store->dir_fd, "spare", 0);
+}
+
 static int open_folder(int dir_fd, const char *name, int *ret_fd, struct err *err)
 {
 	int fd;
@@ -55,10 +75,32 @@ static int open_folder(int dir_fd, const char *name, int *ret_fd, struct err *er
 	return 0;
 }
 
+static int delete_tree(int dir_fd, const char *name, unsigned depth, struct err *err);
+
+/* Returns how many entries were deleted. */
+static int delete_entries(DIR *dir, unsigned depth, struct err *err)
+{
+	int n = 0;
+
+	rewinddir(dir);
+	for (struct dirent *d = readdir(dir); d; d = readdir(dir)) {
+		int r;
+
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		r = delete_tree(dirfd(dir), d->d_name, depth + 1, err);
+		if (r < 0)
+			return r;
+		n++;
+	}
+	return n;
+}
+
+/* What somebody else deletes at the same time is deleted. */
 static int delete_tree(int dir_fd, const char *name, unsigned depth, struct err *err)
 {
 	_cleanup_dir_ DIR *dir = NULL;
-	int fd;
+	int fd, n;
 
 	if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
 		return 0;
@@ -67,21 +109,20 @@ static int delete_tree(int dir_fd, const char *name, unsigned depth, struct err 
 	if (depth > DELETE_DEPTH)
 		return err_sys(err, ELOOP, "delete %s", name);
 	fd = beneath_open(dir_fd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd == -ENOENT)
+		return 0;
 	dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir)
 		return err_sys(err, fd < 0 ? -fd : errno, "delete %s", name);
-	for (struct dirent *d = readdir(dir); d; d = readdir(dir)) {
-		int r;
-
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		r = delete_tree(fd, d->d_name, depth + 1, err);
-		if (r < 0)
-			return r;
-	}
-	if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0)
-		return err_sys(err, errno, "delete %s", name);
-	return 0;
+	/* A file system may leave entries out of a list that shrinks while it is read: then it is read again. */
+	do {
+		n = delete_entries(dir, depth, err);
+		if (n < 0)
+			return n;
+		if (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return 0;
+	} while (errno == ENOTEMPTY && n > 0);
+	return err_sys(err, errno, "delete %s", name);
 }
 
 int store_delete_tree(int dir_fd, const char *name, struct err *err)
@@ -355,6 +396,7 @@ int store_open(const char *path, struct store *ret_store, struct err *err)
 		r = empty_tmp(&store, err);
 	if (r < 0)
 		return r;
+	store_spare_keep(&store);
 	*ret_store = store;
 	store = STORE_INIT;
 	return 0;

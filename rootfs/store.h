@@ -111,6 +111,14 @@ int store_lock(const struct store *store, struct err *err);
 int store_write_file(const struct store *store, int dir_fd, const char *name, const char *text, size_t length,
 		     struct err *err);
 
+/*
+ * Removing needs space, for the new index, when there may be none: a spare file holds enough of it. store_spare_use()
+ * gives it up; true when it was there, and what failed for lack of space may be tried again. store_spare_keep() makes
+ * it again as soon as there is room.
+ */
+bool store_spare_use(const struct store *store);
+void store_spare_keep(const struct store *store);
+
 /* Makes a fresh directory in tmp/ whose name begins with PREFIX; NAME (40 bytes) gets it. */
 int store_make_work(const struct store *store, const char *prefix, char name[40], struct err *err);
 

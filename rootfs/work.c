@@ -252,6 +252,7 @@ int service_sweep(struct service *service, struct rfs_removed *ret, struct err *
 	json_decref(kept);
 	if (r < 0)
 		return r;
+	store_spare_keep(&service->store);
 	delete_rubbish(service, result.rubbish);
 	*ret = (struct rfs_removed){.blobs = result.blobs, .layers = result.layers, .bytes = result.bytes};
 	return 0;

@@ -8,8 +8,10 @@
 #include "supervisor/util.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #define LIMITS ((struct unpack_limits){.bytes = 8 * MIB, .entries = 512})
@@ -22,12 +24,22 @@ static int folder_fd = -1;
 static void remove_folder(void)
 {
 	(void)store_delete_tree(folder_fd, "root", NULL);
+	fd_close(&folder_fd);
+	(void)umount2(folder, MNT_DETACH);
 	(void)rmdir(folder);
 }
 
+/* Where root runs it the folder is a file system that nobody else sees: what appears and disappears there is ours. */
 static void make_folder(void)
 {
-	if (!mkdtemp(folder) || (folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+	if (!mkdtemp(folder))
+		abort();
+	if (unshare(CLONE_NEWNS) == 0 &&
+	    (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	     mount("none", folder, "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,mode=755") < 0))
+		abort();
+	folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder_fd < 0)
 		abort();
 	(void)atexit(remove_folder);
 }

@@ -804,6 +804,13 @@ def test_the_asker_goes():
         server.put(make.oci([HELLO_LAYER]), "one")
 
 
+def fill_disk(folder):
+    """Takes all that is left, to the last block."""
+    with open(folder / "filler", "ab", buffering=0) as filler, contextlib.suppress(OSError):
+        while filler.write(bytes(4096)) == 4096:
+            pass
+
+
 def test_full_disk():
     folder = Path(tempfile.mkdtemp(prefix="ferrite-rootfs-full-"))
     equal(libc.mount(b"none", str(folder).encode(), b"tmpfs", 0, b"size=3m,mode=755"), 0, "mount of a small tmpfs")
@@ -822,6 +829,21 @@ def test_full_disk():
             with server.open("good") as image:
                 equal((image.layers[0] / "bin/hello").read_bytes(), b"#!/bin/sh\n", "content")
             server.put(make.oci([SECOND_LAYER]), "small")
+            # Removing needs no space that is not there, and gives some back.
+            server.put(make.oci([make.tar([entry("noise", noise)])]), "large")
+            server.quiet()
+            fill_disk(folder)
+            removed = server.remove("large")
+            check(removed[0] > 0 and removed[1] == 1, f"blobs and layers removed: {removed}")
+            equal(server.names(), ["good:latest", "small:latest"], "names after a removal on a full disk")
+            server.settled()
+            fill_disk(folder)
+            equal(server.gc()[:2], (0, 0), "nothing to sweep on a full disk")
+            server.remove("small")
+            (folder / "filler").unlink()
+            server.put(make.oci([SECOND_LAYER]), "again")
+        with Server(folder) as server:
+            equal(server.names(), ["again:latest", "good:latest"], "names after a restart")
     finally:
         libc.umount2(str(folder).encode(), 2)
         folder.rmdir()

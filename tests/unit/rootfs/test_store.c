@@ -8,6 +8,7 @@
 #include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "tests/unit/main.h"
 
@@ -285,6 +286,35 @@ START_TEST(deep_trees_are_deleted)
 }
 END_TEST
 
+/* Several delete the same tree at the same time: it is gone, and none of them calls that an error. */
+START_TEST(trees_are_deleted_together)
+{
+	enum { FOLDERS = 40, FILES = 40, PROCESSES = 4 };
+	char path[64];
+	int status;
+
+	ck_assert_int_eq(mkdirat(store.tmp_fd, "d", 0700), 0);
+	for (int i = 0; i < FOLDERS * FILES; i++) {
+		(void)snprintf(path, sizeof(path), "d/%d", i % FOLDERS);
+		ck_assert(mkdirat(store.tmp_fd, path, 0700) == 0 || errno == EEXIST);
+		(void)snprintf(path, sizeof(path), "d/%d/%d", i % FOLDERS, i);
+		ck_assert_int_eq(mkdirat(store.tmp_fd, path, 0700), 0);
+	}
+	for (int i = 0; i < PROCESSES; i++) {
+		pid_t pid = fork();
+
+		ck_assert_int_ge(pid, 0);
+		if (pid == 0)
+			_exit(store_delete_tree(store.tmp_fd, "d", NULL) == 0 ? 0 : 1);
+	}
+	for (int i = 0; i < PROCESSES; i++) {
+		ck_assert_int_gt(wait(&status), 0);
+		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	}
+	ck_assert_int_eq(faccessat(store.tmp_fd, "d", F_OK, 0), -1);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("store");
@@ -298,6 +328,7 @@ static Suite *make_suite(void)
 	tcase_add_test(all, sweeping_spares_what_is_used);
 	tcase_add_test(all, checked_layers_are_remembered_for_this_boot);
 	tcase_add_test(all, deep_trees_are_deleted);
+	tcase_add_test(all, trees_are_deleted_together);
 	suite_add_tcase(suite, all);
 	return suite;
 }
