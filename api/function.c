@@ -30,6 +30,7 @@ void function_unref(struct function *function)
 	free(function->app);
 	free(function->path);
 	free(function->image);
+	free(function->jwt_key);
 	free(function);
 }
 
@@ -73,7 +74,7 @@ static int fill(struct function *f, struct app *app, struct route *route, struct
 	f->image = take_ptr(route->image);
 	f->async = route->type && strcmp(route->type, "async") == 0;
 	f->http_format = route->format && strcmp(route->format, "http") == 0;
-	f->guarded = route->jwt_key && *route->jwt_key;
+	f->jwt_key = route->jwt_key && *route->jwt_key ? take_ptr(route->jwt_key) : NULL;
 	if (__builtin_mul_overflow(route->memory, MIB, &f->memory_bytes))
 		f->memory_bytes = UINT64_MAX;
 	f->timeout_us = (uint64_t)MAX(route->timeout, 0) * 1000000;

@@ -23,7 +23,8 @@ struct function {
 	_Atomic uint64_t generation; /* of the store when it was last known to be right */
 	char *documents;	     /* of the app and the route: what this state was made from */
 	char *app, *path, *image;
-	bool async, http_format, guarded; /* guarded: has a jwt_key */
+	bool async, http_format;
+	char *jwt_key; /* NULL: calls need no token */
 	uint64_t memory_bytes, timeout_us;
 	bool has_network, has_gpu;
 	enum sbx_network network;

@@ -7,11 +7,12 @@
 
 bool images_allowed(struct http_request *request)
 {
-	if (request->local)
+	/* With service authentication on, the router has seen a good token. */
+	if (request->local || *api_loop_of(request)->settings.jwt_auth_key)
 		return true;
 	api_reply_error(request, 403,
 			"Images are changed over the UNIX socket (RUN_DIR/api.sock); over TCP only with service "
-			"authentication");
+			"authentication (jwt_auth_key)");
 	return false;
 }
 

@@ -9,15 +9,18 @@ API_SOURCES := api/table.c api/worker.c api/loglimit.c api/text.c api/http.c api
 # What can be observed: history, metrics.
 API_SOURCES += api/database.c api/timestamp.c api/capture.c api/record.c api/history.c api/recorder.c api/calls.c \
 	api/call_observe.c
+# Tokens.
+API_SOURCES += api/jwt.c
 $(eval $(call library,api,$(API_SOURCES)))
 
-API_LDLIBS := -levent_core -lhttp_parser -ljansson -lsqlite3 -lpthread
+API_LDLIBS := -levent_core -lhttp_parser -ljansson -ljwt -lsqlite3 -lpthread
 $(eval $(call program,libexec/ferrite-api,api/main.c,api common,$(API_LDLIBS)))
 
 API_TESTS := test_http test_peers test_function test_path test_model test_env test_sniff test_store test_budget test_image test_answer \
 	test_loglimit
 API_TESTS += test_history test_capture
+API_TESTS += test_jwt
 $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,api common,$(API_LDLIBS))))
 
-API_FUZZ := fuzz_api_http fuzz_api_json fuzz_api_answer fuzz_api_image
+API_FUZZ := fuzz_api_http fuzz_api_json fuzz_api_answer fuzz_api_image fuzz_api_jwt
 $(foreach f,$(API_FUZZ),$(eval $(call fuzz_target,$(f),tests/fuzz/$(f).c,api common,$(API_LDLIBS))))

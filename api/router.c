@@ -5,12 +5,14 @@
 #include "api/health.h"
 #include "api/images.h"
 #include "api/inventory.h"
+#include "api/jwt.h"
 #include "api/run.h"
 #include "api/status.h"
 
 #include "supervisor/util.h"
 
 #include <string.h>
+#include <time.h>
 
 #define BIT(m) (1u << METHOD_##m)
 #define RUN_METHODS \
@@ -33,6 +35,8 @@ static const struct endpoint endpoints[] = {
 	{"/stats", BIT(GET), false, status_stats},
 	{"/healthz", BIT(GET) | BIT(HEAD), false, health_get},
 	{"/readyz", BIT(GET) | BIT(HEAD), false, status_ready},
+	{"/v1/version", BIT(GET), true, status_version},
+	{"/v1/stats", BIT(GET), true, status_stats},
 	{"/v1/apps", BIT(GET), true, apps_list},
 	{"/v1/apps", BIT(POST), true, apps_create},
 	{"/v1/apps/:", BIT(GET), true, apps_get},
@@ -58,17 +62,17 @@ static const struct endpoint endpoints[] = {
 	{"/v1/images/*", BIT(DELETE), true, images_delete},
 };
 
-/* False when it has replied. */
+/* False when it has replied. Over the UNIX socket no token is asked for: its file mode says who may connect. */
 static bool allowed(struct http_request *request, const struct endpoint *endpoint)
 {
-	const struct settings *settings = &api_loop_of(request)->settings;
+	const char *key = api_loop_of(request)->settings.jwt_auth_key;
+	char unused[JWT_MESSAGE_MAX];
 
-	if (!endpoint->guarded || request->local || !*settings->jwt_auth_key)
+	if (!endpoint->guarded || request->local || !*key ||
+	    jwt_token_accepted(key, http_header(request, "Authorization"), time(NULL), unused))
 		return true;
-	/* Never let through what was meant to be guarded. */
-	api_reply_error(request, 501,
-			"Service authentication (JWT_AUTH_KEY) is set, and this version cannot check tokens: use the "
-			"UNIX socket");
+	http_reply_header(request, "Www-Authenticate", JWT_CHALLENGE);
+	api_reply_error(request, 401, "Invalid API Authorization token.");
 	return false;
 }
 

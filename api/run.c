@@ -1,8 +1,11 @@
 #include "api/run.h"
 
 #include "api/call.h"
+#include "api/jwt.h"
 #include "supervisor/log.h"
 #include "supervisor/util.h"
+
+#include <time.h>
 
 static void on_body(struct http_request *request)
 {
@@ -22,11 +25,22 @@ static void on_body(struct http_request *request)
 	call_start(call, NULL);
 }
 
-/* What this version cannot do is refused before anything runs: above all a route that wants a token. */
+/* False when it has replied: the route has a jwt_key, and the request no token that fits it. */
+static bool allowed(struct http_request *request, const struct function *function)
+{
+	char message[JWT_MESSAGE_MAX];
+
+	if (!function->jwt_key ||
+	    jwt_token_accepted(function->jwt_key, http_header(request, "Authorization"), time(NULL), message))
+		return true;
+	http_reply_header(request, "Www-Authenticate", JWT_CHALLENGE);
+	api_reply_error(request, 401, "%s", message);
+	return false;
+}
+
+/* What this version cannot do is refused before anything runs. */
 static const char *missing_capability(const struct function *function)
 {
-	if (function->guarded)
-		return "This route has a jwt_key, and this version cannot check tokens";
 	if (function->async)
 		return "Routes of type async are not available in this version";
 	if (function->http_format)
@@ -53,6 +67,10 @@ void run_function(struct http_request *request, const struct path_match *match)
 	if (missing != FUNCTION_FOUND) {
 		api_reply_error(request, 404, "%s",
 				missing == FUNCTION_NO_APP ? "App not found" : "Route not found on that application");
+		return;
+	}
+	if (!allowed(request, function)) {
+		function_unref(function);
 		return;
 	}
 	refusal = missing_capability(function);

@@ -38,7 +38,9 @@ static const char *const sql[STATEMENTS] = {
 	[APP_UPDATE] = "UPDATE apps SET document = ?2 WHERE name = ?1",
 	[APP_DELETE] = "DELETE FROM apps WHERE name = ?1",
 	[ROUTE_GET] = "SELECT document FROM routes WHERE app = ?1 AND path = ?2",
-	[ROUTE_LIST] = ("SELECT document FROM routes WHERE (?1 IS NULL OR app = ?1) AND (?2 IS NULL OR image = ?2)"
+	/* Whoever may list routes need not be able to call them: keys are not shown. */
+	[ROUTE_LIST] = ("SELECT json_replace(document, '$.jwt_key', '') FROM routes WHERE (?1 IS NULL OR app = ?1) AND "
+			"(?2 IS NULL OR image = ?2)"
 			" ORDER BY app, path DESC"),
 	[ROUTE_CREATE] = "INSERT INTO routes(app, path, image, document) VALUES(?1, ?2, ?3, ?4)",
 	[ROUTE_UPDATE] = "UPDATE routes SET image = ?3, document = ?4 WHERE app = ?1 AND path = ?2",

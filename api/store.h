@@ -32,7 +32,7 @@ int store_app_get(struct store *store, const char *name, struct text *out, struc
 int store_route_get(struct store *store, const char *app, const char *path, struct text *out, struct err *err);
 
 /* Documents with commas between them, without brackets. Apps by name; routes of APP (NULL: of all) with IMAGE (NULL:
- * any), path descending. */
+ * any), path descending, each with an empty jwt_key. */
 int store_app_list(struct store *store, struct text *out, struct err *err);
 int store_route_list(struct store *store, const char *app, const char *image, struct text *out, struct err *err);
 

@@ -1,4 +1,5 @@
 /* ferrite call: one request to a function. Its answer is passed byte by byte, whatever it holds. */
+#include "api/jwt.h"
 #include "supervisor/util.h"
 #include "tools/ferrite/client.h"
 #include "tools/ferrite/commands.h"
@@ -7,6 +8,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 /* JSON says so itself; everything else is bytes unless the caller knows better. */
@@ -62,6 +64,27 @@ static struct curl_slist *take_headers(const struct cli *cli)
 	if (cli_value(cli, "timing") || cli->json)
 		headers = curl_slist_append(headers, "Ferrite-Timing: 1");
 	return headers;
+}
+
+/*
+ * A route with a jwt_key wants a token, which is made here. Where the route cannot be read the call goes out without:
+ * its answer says what is wrong.
+ */
+static struct curl_slist *sign(const struct cli *cli, struct client *client, struct curl_slist *headers)
+{
+	_cleanup_free_ char *route = strndup(cli->args[1], strcspn(cli->args[1], "?"));
+	_cleanup_free_ char *token = NULL;
+	char line[512];
+	struct err err = ERR_INIT;
+	const char *given;
+
+	for (size_t i = 0; (given = cli_value_at(cli, "header", i)); i++)
+		if (strncasecmp(given, "Authorization:", 14) == 0)
+			return headers;
+	if (!route || token_for_route(client, cli->args[0], route, JWT_SECONDS, &token, &err) < 0 || !token)
+		return headers;
+	(void)snprintf(line, sizeof(line), "Authorization: Bearer %s", token);
+	return curl_slist_append(headers, line);
 }
 
 /* Server-Timing "queue;dur=0.1, start;dur=2;desc=cold" as an object of milliseconds, with start's desc as "kind". */
@@ -225,7 +248,7 @@ enum cli_exit call_function(struct cli *cli)
 		request.method = cli_value(cli, "data") ? "POST" : "GET";
 	if (cli_value(cli, "type"))
 		request.content_type = cli_value(cli, "type");
-	request.headers = take_headers(cli);
+	request.headers = sign(cli, client, take_headers(cli));
 	status = exchange_call(cli, client, &request);
 	curl_slist_free_all(request.headers);
 	return status;

@@ -1,5 +1,6 @@
 #include "tools/ferrite/client.h"
 
+#include "api/jwt.h"
 #include "supervisor/util.h"
 #include "tools/ferrite/output.h"
 
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/un.h>
+#include <time.h>
 
 #define CONNECT_TIMEOUT_MS 5000L
 
@@ -242,6 +244,22 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *name, 
 	return longer ? longer : list;
 }
 
+/* The service asks for its own token where functions and images are managed, over TCP. */
+static struct curl_slist *add_authorization(const struct client *client, const struct client_request *request,
+					    struct curl_slist *headers)
+{
+	const char *key = getenv("JWT_AUTH_KEY");
+	_cleanup_free_ char *token = NULL;
+	char value[512];
+
+	if (client->socket || !key || !*key ||
+	    (strncmp(request->path, "/v1/", 4) != 0 && strncmp(request->path, "/tasks", 6) != 0))
+		return headers;
+	token = jwt_token_make(key, time(NULL), JWT_SECONDS);
+	(void)snprintf(value, sizeof(value), "Bearer %s", token ? token : "");
+	return add_header(headers, "Authorization", value);
+}
+
 int client_send(struct client *client, const struct client_request *request, struct client_reply *ret_reply,
 		struct err *err)
 {
@@ -259,6 +277,7 @@ int client_send(struct client *client, const struct client_request *request, str
 	for (const struct curl_slist *h = request->headers; h; h = h->next)
 		headers = curl_slist_append(headers, h->data);
 	headers = add_header(headers, "Content-Type", request->content_type ? request->content_type : "");
+	headers = add_authorization(client, request, headers);
 	/* Asking first costs a round trip and, with servers that do not answer it, a second. */
 	headers = add_header(headers, "Expect", "");
 

@@ -57,7 +57,10 @@ struct client_reply {
 int client_open(const char *api, struct client *ret_client, struct err *err);
 void client_close(struct client *client);
 
-/* Sends one request; the reply is the caller's to free with client_reply_done(), also after an error. */
+/*
+ * Sends one request. What a service may guard over TCP carries a token for JWT_AUTH_KEY of the environment. The reply
+ * is the caller's to free with client_reply_done(), also after an error.
+ */
 int client_send(struct client *client, const struct client_request *request, struct client_reply *ret_reply,
 		struct err *err);
 void client_reply_done(struct client_reply *reply);

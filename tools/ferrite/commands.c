@@ -70,6 +70,8 @@ const struct cli_command cli_commands[] = {
 	{"routes headers ls", "APP PATH", "list the headers of its answers", 2, 2, NULL, routes_headers_ls},
 	{"routes headers set", "APP PATH NAME=VALUE...", "set headers of its answers", 3, -1, NULL, routes_headers_set},
 	{"routes headers unset", "APP PATH NAME...", "remove headers", 3, -1, NULL, routes_headers_unset},
+	{"routes token", "APP PATH [SECONDS]", "make a token for calls of a route with a jwt_key", 2, 3, NULL,
+	 routes_token},
 	{"images ls", "", "list the images of the store", 0, 0, NULL, images_ls},
 	{"images import", "FILE|- [NAME]", "import a docker save, OCI or root file system archive", 1, 2, NULL,
 	 images_import},

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* apps.c */
 enum cli_exit apps_ls(struct cli *cli);
@@ -29,6 +30,9 @@ enum cli_exit routes_config_unset(struct cli *cli);
 enum cli_exit routes_headers_ls(struct cli *cli);
 enum cli_exit routes_headers_set(struct cli *cli);
 enum cli_exit routes_headers_unset(struct cli *cli);
+
+/* token.c */
+enum cli_exit routes_token(struct cli *cli);
 
 /* call.c */
 enum cli_exit call_function(struct cli *cli);
@@ -79,6 +83,10 @@ enum cli_exit exchange_print(struct cli *cli, const char *method, char *path, js
 
 /* Sets "KEY=VALUE" words in a JSON object of strings; reports and returns CLI_USAGE for anything else. */
 enum cli_exit exchange_pairs(struct cli *cli, char *const *words, json_t *object);
+
+/* A token for calls of a route, good for SECONDS (token.c); NULL when the route has no jwt_key. The caller frees. */
+int token_for_route(struct client *client, const char *app, const char *route, int64_t seconds, char **ret_token,
+		    struct err *err);
 
 /* Sends an open archive as image NAME; reports errors; the answer's document is the caller's. */
 enum cli_exit images_send(struct cli *cli, FILE *archive, long long size, const char *name, json_t **ret_document);

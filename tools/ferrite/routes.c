@@ -16,6 +16,7 @@ const struct cli_option routes_options[] = {
 	{0, "idle-timeout", "SECONDS", "how long a hot function waits for its next call"},
 	{'c', "max-concurrency", "N", "most hot instances at once"},
 	{0, "network", "none|bridge|host", "network of its instances"},
+	{0, "jwt-key", "KEY", "its callers need a token that was signed with this key"},
 	{0, "config", "KEY=VALUE", "a setting the function sees in its environment (repeatable)"},
 	{0, "header", "KEY=VALUE", "a header of its answers (repeatable)"},
 	{0, NULL, NULL, NULL},
@@ -42,6 +43,7 @@ static enum cli_exit route_from_options(struct cli *cli, json_t *route)
 		{"idle-timeout", "idle_timeout", true},
 		{"max-concurrency", "max_concurrency", true},
 		{"network", "network", false},
+		{"jwt-key", "jwt_key", false},
 	};
 	enum cli_exit status = CLI_OK;
 	const char *value;

@@ -81,7 +81,7 @@ START_TEST(a_state_is_kept_until_something_changes)
 	ck_assert_int_eq(store_route_update(store, "a", "/x", "i:1", ROUTE(",\"jwt_key\":\"k\""), &err), 0);
 	ck_assert_int_eq(find(3, &fourth), FUNCTION_FOUND);
 	ck_assert_ptr_ne(first, fourth);
-	ck_assert(fourth->guarded && !first->guarded);
+	ck_assert(fourth->jwt_key && !first->jwt_key);
 	ck_assert_uint_eq(functions.table.count, 1);
 	function_unref(first);
 	function_unref(second);
