@@ -141,6 +141,7 @@ help:
 	@echo "make check-unit   the unit tests and fuzz corpora only"
 	@echo "make check-asan   the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan   the threaded parts (ferrite-api, the software device) under ThreadSanitizer"
+	@echo "make check-vm     the integration tests in a Debian guest with systemd and pure cgroup v2 (tools/setup vm)"
 	@echo "make check-gpu    the GPU tests against the NVIDIA driver of this machine"
 	@echo "make lint         formatting, compiler warnings with gcc and clang, clang-tidy, cppcheck, shellcheck, man pages"
 	@echo "make fuzz         build the fuzz targets with libFuzzer and run each for FUZZ_SECONDS (default 60)"
@@ -183,6 +184,9 @@ check-tsan: all
 # Folders add what their GPU tests need to check-gpu, and how their PTX is made to ptx.
 check-gpu:: test-build
 	$(Q)tests/run --build $(BUILD) gpu
+
+check-vm: test-build
+	$(Q)tests/vm/run --build $(BUILD)
 
 lint:
 	$(Q)tools/lint $(BUILD)
@@ -240,7 +244,7 @@ clean:
 dist:
 	git archive --format=tar.gz --prefix=ferrite-$(VERSION)/ -o ferrite-$(VERSION).tar.gz HEAD
 
-.PHONY: all help test-build check check-unit check-asan check-suite check-tsan check-gpu lint fuzz fuzzers objects generated bench demo ptx install \
+.PHONY: all help test-build check check-unit check-asan check-suite check-tsan check-vm check-gpu lint fuzz fuzzers objects generated bench demo ptx install \
 	install-built uninstall dist clean force
 .DELETE_ON_ERROR:
 

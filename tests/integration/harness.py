@@ -36,9 +36,10 @@ FERRITED = BUILD / "sbin" / "ferrited"
 FERRITE = BUILD / "bin" / "ferrite"
 SERVERS = ("ferrite-api", "ferrite-sandbox", "ferrite-rootfs", "ferrite-gpu")
 # Everything here is slower under a sanitizer and on a busy machine; a test that waits longer than this is stuck.
-START_S = 30
-STOP_S = 20
-SETTLE_S = 10
+SLOWNESS = float(os.environ.get("TEST_SLOWNESS", "1"))  # how many times slower than a test machine this one is
+START_S = 30 * SLOWNESS
+STOP_S = 20 * SLOWNESS
+SETTLE_S = 10 * SLOWNESS
 PR_SET_CHILD_SUBREAPER = 36
 FIRST_ID = 0x70000000
 
