@@ -29,6 +29,14 @@ int bundle_load(const char *dir, struct function_file **ret_file, struct err *er
 
 	if (r < 0)
 		return r;
+	if (file->fn_runtime)
+		return err_set(err, EINVAL,
+			       "%s:%u: there is nothing to bundle: fn makes the images of runtime %s, with Docker",
+			       file->file_name, function_file_line(file, "runtime"), file->fn_runtime);
+	if (file->runtime == FUNCTION_RUNTIME_IMAGE)
+		return err_set(err, EINVAL,
+			       "%s: entrypoint (the program to run) is missing, so that there is nothing to bundle",
+			       file->file_name);
 	dir_fd = open_folder(dir, err);
 	if (dir_fd < 0)
 		return dir_fd;

@@ -2,9 +2,10 @@
  * Function bundles: a folder with a function file becomes an OCI image archive.
  *
  * bundle_load() reads the function file and checks everything that can be seen without building: the files exist, the
- * entry point is executable and for this machine, the module or handler of a CUDA bundle is there. bundle_write() then
- * writes the archive: one layer with the files, an image configuration, a manifest; equal folders give equal bytes
- * (sorted entries, fixed times and owners). A `.cu` module is compiled on the way with nvcc or clang.
+ * entry point is executable and for this machine, the module or handler of a CUDA bundle is there. The build commands
+ * of the file are the caller's to run before. bundle_write() then writes the archive: one layer with the files, an
+ * image configuration, a manifest; equal folders give equal bytes (sorted entries, fixed times and owners). A `.cu`
+ * module is compiled on the way with nvcc or clang.
  *
  * The library prints nothing and keeps no state; its temporary file is unlinked from the start and lies in $TMPDIR or
  * /tmp. Errors name the file and line of the function file where there is one.

@@ -284,9 +284,6 @@ int bundle_check(struct function_file *file, int dir_fd, const struct bundle_fil
 	struct check c = {file, dir_fd, files, err ? err : &unused};
 	int r;
 
-	if (file->build.count > 0)
-		return refuse(&c, "build", "",
-			      "build commands are not run: build the files yourself and remove the key build");
 	r = set_default(&c, &file->workdir, BUNDLE_FOLDER);
 	if (r < 0)
 		return r;

@@ -10,7 +10,7 @@
 #include <limits.h>
 #include <string.h>
 
-const char *const function_runtime_names[FUNCTION_RUNTIME_MAX + 1] = {"exec", "cuda", NULL};
+const char *const function_runtime_names[FUNCTION_RUNTIME_MAX + 1] = {"exec", "cuda", "image", NULL};
 const char *const function_pressure_names[FUNCTION_PRESSURE_MAX + 1] = {"wait", "fail", NULL};
 const char *const function_isolation_names[FUNCTION_ISOLATION_MAX + 1] = {"interpose", "exclusive", "remote", "mig",
 									  NULL};
@@ -438,14 +438,34 @@ static int read_tests(const struct reading *r, const struct source_node *node)
 
 /* --- ferrite's keys ----------------------------------------------------------------------------------------------- */
 
+/* The languages for which fn makes an image with Docker, as "go" or, with the tag of the base image, "node:6". */
+static bool is_fn_runtime(const char *text)
+{
+	static const char *const languages[] = {
+		"dotnet", "elixir", "erlang", "gcc",	"go",	"java", "leiningen", "mono",
+		"node",	  "perl",   "php",    "python", "ruby", "rust", "scala",     "lambda-nodejs4.3"};
+	size_t length = strcspn(text, ":");
+
+	for (size_t i = 0; i < ARRAY_LEN(languages); i++)
+		if (strlen(languages[i]) == length && strncmp(languages[i], text, length) == 0)
+			return text[length] == '\0' || text[length + 1] != '\0';
+	return false;
+}
+
 static int read_runtime(const struct reading *r, const struct source_node *node)
 {
-	unsigned value;
-	int result = take_choice(r, node, function_runtime_names, &value);
+	static const char *const ours[] = {"exec", "cuda", NULL};
 
-	if (result == 0)
-		r->file->runtime = (enum function_runtime)value;
-	return result;
+	if (node->kind == SOURCE_SCALAR && is_fn_runtime(node->text)) {
+		r->file->runtime = FUNCTION_RUNTIME_IMAGE;
+		return take_text(r, node, &r->file->fn_runtime);
+	}
+	for (unsigned i = 0; ours[i]; i++)
+		if (node->kind == SOURCE_SCALAR && strcmp(node->text, ours[i]) == 0) {
+			r->file->runtime = (enum function_runtime)i;
+			return 0;
+		}
+	return bad(r, node, "exec, cuda or a runtime of fn (go, node, ruby, python, rust, dotnet, java, …)");
 }
 
 static int read_base(const struct reading *r, const struct source_node *node)
@@ -714,6 +734,38 @@ static const struct key keys[] = {
 	{"cuda", read_cuda},
 };
 
+/* A name without anything to run, and without a runtime that would want it: such a file is about an image. */
+static bool is_about_image(const struct function_file *f)
+{
+	static const char *const own[] = {"runtime", "entrypoint", "cmd", "base", "files", "cuda"};
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (source_member(f->lines, own[i]))
+			return false;
+	return f->name != NULL;
+}
+
+/* ferrite does not make that image, so that what only a bundle has would be without effect. */
+static int check_image(const struct reading *r)
+{
+	static const char *const bundles_have[] = {"base", "env", "workdir", "user", "files", "cuda"};
+	const struct function_file *f = r->file;
+
+	for (size_t i = 0; i < ARRAY_LEN(bundles_have); i++)
+		if (source_member(f->lines, bundles_have[i]))
+			return err_set(r->err, EINVAL,
+				       "%s:%u: %s has no effect here: ferrite does not make the image%s%s, it runs the "
+				       "one of that name",
+				       f->file_name, source_line(f->lines, bundles_have[i]), bundles_have[i],
+				       f->fn_runtime ? " of runtime " : "", f->fn_runtime ? f->fn_runtime : "");
+	if (!f->name)
+		return err_set(r->err, EINVAL,
+			       "%s:%u: runtime %s needs the key name: ferrite runs the image of that "
+			       "name",
+			       f->file_name, source_line(f->lines, "runtime"), f->fn_runtime);
+	return 0;
+}
+
 /* What the keys mean together, and defaults that depend on the runtime. */
 static int check_whole(const struct reading *r)
 {
@@ -721,6 +773,10 @@ static int check_whole(const struct reading *r)
 	bool cuda = f->runtime == FUNCTION_RUNTIME_CUDA;
 	const char *odd = f->entrypoint.count ? "entrypoint" : f->cmd.count ? "cmd" : NULL;
 
+	if (is_about_image(f))
+		f->runtime = FUNCTION_RUNTIME_IMAGE;
+	if (f->runtime == FUNCTION_RUNTIME_IMAGE && check_image(r) < 0)
+		return r->err->code;
 	if (cuda && !f->cuda_section)
 		return err_set(r->err, EINVAL, "%s: runtime cuda needs the key cuda", f->file_name);
 	if (!cuda && f->cuda_section)
@@ -799,7 +855,7 @@ int function_file_parse(const char *file_name, const char *text, size_t length, 
 	return 0;
 }
 
-int function_file_load(const char *dir, struct function_file **ret_file, struct err *err)
+int function_file_read(const char *dir, const char **ret_name, char **ret_text, size_t *ret_length, struct err *err)
 {
 	static const char *const names[] = {"func.yaml", "func.yml", "func.json"};
 	_cleanup_fd_ int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -807,18 +863,29 @@ int function_file_load(const char *dir, struct function_file **ret_file, struct 
 	if (dir_fd < 0)
 		return err_sys(err, errno, "open the folder %s", dir);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		_cleanup_free_ char *text = NULL;
 		struct err why = ERR_INIT;
 		ssize_t n;
 
 		if (faccessat(dir_fd, names[i], F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		n = file_read(dir_fd, names[i], FUNCTION_FILE_MAX, &text, &why);
+		n = file_read(dir_fd, names[i], FUNCTION_FILE_MAX, ret_text, &why);
 		if (n < 0)
 			return err_set(err, n == -EFBIG ? E2BIG : (int)-n, "%s", why.text);
-		return function_file_parse(names[i], text, (size_t)n, ret_file, err);
+		*ret_name = names[i];
+		*ret_length = (size_t)n;
+		return 0;
 	}
 	return err_set(err, ENOENT, "%s holds no function file (func.yaml, func.yml or func.json)", dir);
+}
+
+int function_file_load(const char *dir, struct function_file **ret_file, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *name = NULL;
+	size_t length = 0;
+	int r = function_file_read(dir, &name, &text, &length, err);
+
+	return r < 0 ? r : function_file_parse(name, text, length, ret_file, err);
 }
 
 int function_file_locate(const struct function_file *file, struct err *err)
@@ -866,9 +933,9 @@ struct function_file *function_file_free(struct function_file *file)
 	strings_free(&file->entrypoint);
 	strings_free(&file->cmd);
 	strings_free(&file->env);
-	char *const texts[] = {file->file_name, file->name,   file->version,	     file->path,
-			       file->type,	file->format, file->jwt_key,	     file->base,
-			       file->workdir,	file->user,   file->gpu.capabilities};
+	char *const texts[] = {file->file_name, file->name,   file->version,	      file->path,
+			       file->type,	file->format, file->jwt_key,	      file->base,
+			       file->workdir,	file->user,   file->gpu.capabilities, file->fn_runtime};
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		free(texts[i]);
 	(void)manifest_free(file->cuda);

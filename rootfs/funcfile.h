@@ -24,7 +24,12 @@ enum {
 	FUNCTION_LIST_MAX = 1024,	 /* entries of any list or map in it */
 };
 
-enum function_runtime { FUNCTION_RUNTIME_EXEC, FUNCTION_RUNTIME_CUDA, FUNCTION_RUNTIME_MAX };
+enum function_runtime {
+	FUNCTION_RUNTIME_EXEC,
+	FUNCTION_RUNTIME_CUDA,
+	FUNCTION_RUNTIME_IMAGE, /* nothing to bundle: the file speaks of an image that was made elsewhere */
+	FUNCTION_RUNTIME_MAX,
+};
 enum function_pressure { FUNCTION_PRESSURE_WAIT, FUNCTION_PRESSURE_FAIL, FUNCTION_PRESSURE_MAX };
 enum function_isolation {
 	FUNCTION_ISOLATION_INTERPOSE,
@@ -40,7 +45,7 @@ enum function_network {
 	FUNCTION_NETWORK_MAX,
 };
 
-/* The names of the values above as they stand in the file, each list ended by NULL. */
+/* The names of the values above as they stand in the file ("image" only here), each list ended by NULL. */
 extern const char *const function_runtime_names[FUNCTION_RUNTIME_MAX + 1];
 extern const char *const function_pressure_names[FUNCTION_PRESSURE_MAX + 1];
 extern const char *const function_isolation_names[FUNCTION_ISOLATION_MAX + 1];
@@ -107,7 +112,8 @@ struct function_file {
 	char *jwt_key;
 	struct function_pairs config; /* `$VAR` is not expanded here */
 	struct function_pairs headers;
-	struct function_strings build; /* shell commands; refused by bundle_load(), kept for a clear message */
+	char *fn_runtime;	       /* "go", "node:6": with it fn makes the image, in Docker; NULL: none */
+	struct function_strings build; /* shell commands that make the files of the bundle */
 	struct function_test *tests;
 	size_t n_tests;
 
@@ -138,6 +144,18 @@ int function_file_load(const char *dir, struct function_file **ret_file, struct 
 /* The same from memory. FILE_NAME decides between YAML and JSON by its ending and stands in error texts. */
 int function_file_parse(const char *file_name, const char *text, size_t length, struct function_file **ret_file,
 			struct err *err);
+
+/*
+ * Raises the last part of the version in TEXT, the file as it was read, and leaves every other byte as it is; a block
+ * of YAML without a version gets 0.0.1 below its name. The result and its new version are the caller's to free. -EINVAL
+ * when the file is wrong or its version is not of the form MAJOR.MINOR.PATCH.
+ */
+int function_file_bump(const char *file_name, const char *text, size_t length, char **ret_text, char **ret_version,
+		       struct err *err);
+
+/* Reads the function file of the folder DIR as it is. The name is one of the three and static; the text is terminated.
+ */
+int function_file_read(const char *dir, const char **ret_name, char **ret_text, size_t *ret_length, struct err *err);
 
 /*
  * Puts "func.yaml:LINE: " in front of an error whose text begins with a place such as "cuda.launch[0].args[2]"

@@ -2,7 +2,7 @@
 
 # What both need, and the bundler. Link with cudaexec-manifest, cudaexec-kernels, common, -larchive -ljansson -lyaml -lcrypto.
 $(eval $(call library,bundle,rootfs/bundle.c rootfs/bundle_check.c rootfs/bundle_compile.c rootfs/bundle_files.c \
-	rootfs/bundle_write.c rootfs/digest.c rootfs/document.c rootfs/elf.c rootfs/entry.c rootfs/funcfile.c rootfs/image.c \
+	rootfs/bundle_write.c rootfs/digest.c rootfs/document.c rootfs/elf.c rootfs/entry.c rootfs/funcfile.c rootfs/funcfile_bump.c rootfs/image.c \
 	rootfs/reference.c rootfs/source_tree.c))
 
 $(eval $(call library,rootfs,rootfs/archive_image.c rootfs/beneath.c rootfs/child.c rootfs/compose.c rootfs/confine.c \

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The command `ferrite` against a running service, and what it says when it is used wrongly."""
 
+import base64
+import hmac
 import json
 import os
 import subprocess
@@ -93,6 +95,14 @@ def test_apps():
     equal(document("apps", "inspect", "cli-a", status=1)["error"]["message"], "App not found", "error as JSON")
 
 
+def check_token(token, key, lifetime):
+    head, claims, signature = (base64.urlsafe_b64decode(part + "===") for part in token.split("."))
+    equal(json.loads(head)["alg"], "HS256", "algorithm")
+    said = json.loads(claims)
+    equal((said["exp"] - said["iat"], said["iat"] - said["nbf"]), (lifetime, 60), f"claims {said}")
+    equal(signature, hmac.digest(key, token.rpartition(".")[0].encode(), "sha256"), "signature")
+
+
 def test_routes():
     ran(ferrite("routes", "create", "cli-r", "/one", "some/image", "-m", "64", "--header", "X-A=b"), 0)
     ran(ferrite("routes", "create", "cli-r", "/one", "some/image"), 1, "Route already exists")
@@ -101,6 +111,17 @@ def test_routes():
     equal((route["memory"], route["headers"]), (64, {"X-A": ["b"]}), "route")
     ran(ferrite("routes", "update", "cli-r", "/one", "-t", "7", "--config", "A=1"), 0)
     equal(document("routes", "inspect", "cli-r", "one")["timeout"], 7, "time-out after update")
+    ran(ferrite("routes", "token", "cli-r", "/one"), 1, "has no jwt_key")
+    options = ["--type", "async", "--format", "http", "--idle-timeout", "9", "-c", "4", "--network", "bridge",
+               "--gpu", '{"memory": "64MiB"}', "--warm", "2", "--jwt-key", "k"]
+    ran(ferrite("routes", "update", "cli-r", "/one", *options), 0)
+    route = document("routes", "inspect", "cli-r", "/one")
+    wanted = {"type": "async", "format": "http", "idle_timeout": 9, "max_concurrency": 4, "network": "bridge",
+              "gpu": {"memory": "64MiB"}, "warm": 2, "timeout": 7}
+    equal({key: route[key] for key in wanted}, wanted, "route after update")
+    ran(ferrite("routes", "update", "cli-r", "/one", "--gpu", "many"), 2, "--gpu takes a number")
+    token = ran(ferrite("routes", "token", "cli-r", "/one", "60"), 0).stdout.strip()
+    check_token(token, b"k", 60)
     ran(ferrite("routes", "config", "set", "cli-r", "/one", "B=2"), 0)
     ran(ferrite("routes", "config", "unset", "cli-r", "/one", "A"), 0)
     equal(ran(ferrite("routes", "config", "ls", "cli-r", "/one"), 0).stdout, "B=2\n", "config")

@@ -11,20 +11,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-/* JSON says so itself; everything else is bytes unless the caller knows better. */
-static const char *guess_type(const char *name, const char *data)
-{
-	size_t length = name ? strlen(name) : 0;
-
-	if (name && length > 5 && strcmp(name + length - 5, ".json") == 0)
-		return "application/json";
-	while (data && isspace((unsigned char)*data))
-		data++;
-	if (data && (*data == '{' || *data == '['))
-		return "application/json";
-	return "application/octet-stream";
-}
-
 /* Fills the body of the request from -d; *ret_file is what has to be closed afterwards. */
 static enum cli_exit take_body(struct cli *cli, struct client_request *request, FILE **ret_file)
 {
@@ -36,7 +22,7 @@ static enum cli_exit take_body(struct cli *cli, struct client_request *request, 
 	if (strcmp(data, "-") == 0) {
 		request->stream = stdin;
 		request->size = -1;
-		request->content_type = guess_type(NULL, NULL);
+		request->content_type = exchange_content_type(NULL, NULL);
 	} else if (data[0] == '@') {
 		*ret_file = fopen(data + 1, "re");
 		if (!*ret_file || fstat(fileno(*ret_file), &st) < 0)
@@ -45,11 +31,11 @@ static enum cli_exit take_body(struct cli *cli, struct client_request *request, 
 			return cli_fail(cli, CLI_USAGE, "cannot send %s: it is a folder", data + 1);
 		request->stream = *ret_file;
 		request->size = S_ISREG(st.st_mode) ? st.st_size : -1;
-		request->content_type = guess_type(data + 1, NULL);
+		request->content_type = exchange_content_type(data + 1, NULL);
 	} else {
 		request->body = data;
 		request->size = (int64_t)strlen(data);
-		request->content_type = guess_type(NULL, data);
+		request->content_type = exchange_content_type(NULL, data);
 	}
 	return CLI_OK;
 }

@@ -36,6 +36,17 @@ static const struct cli_option deploy_options[] = {
 	{0, NULL, NULL, NULL},
 };
 
+static const struct cli_option test_options[] = {
+	{0, "remote", "APP", "call the function that is deployed in this app, instead of trying the folder out"},
+	{0, "path", "PATH", "with --remote: path of the route (default: path of the function file, else its name)"},
+	{0, NULL, NULL, NULL},
+};
+
+static const struct cli_option run_options[] = {
+	{'e', "env", "NAME[=VALUE]", "only this variable, as HEADER_NAME (repeatable; default: the environment)"},
+	{0, NULL, NULL, NULL},
+};
+
 static const struct cli_option init_options[] = {
 	{'k', "kind", "exec|kernel|handler", "a plain executable (default), a CUDA kernel, or a CUDA handler"},
 	{0, NULL, NULL, NULL},
@@ -50,6 +61,9 @@ const struct cli_command cli_commands[] = {
 	{"init", "DIR", "begin a function bundle in a new folder", 1, 1, init_options, init_bundle},
 	{"bundle", "DIR", "make an image of a bundle folder", 1, 1, bundle_options, bundle_make},
 	{"deploy", "DIR", "bundle a folder and give it a URL", 1, 1, deploy_options, bundle_deploy},
+	{"test", "[DIR]", "run the tests of a function file", 0, 1, test_options, function_test},
+	{"run", "[DIR]", "try a function out: standard input in, its answer out", 0, 1, run_options, function_run},
+	{"bump", "[DIR]", "raise the last part of the version in a function file", 0, 1, NULL, bundle_bump},
 	{"call", "APP PATH", "call a function", 2, 2, call_options, call_function},
 	{"apps ls", "", "list the apps", 0, 0, NULL, apps_ls},
 	{"apps create", "APP", "create an app", 1, 1, app_options, apps_create},
@@ -64,6 +78,7 @@ const struct cli_command cli_commands[] = {
 	{"routes inspect", "APP PATH", "show a route", 2, 2, NULL, routes_inspect},
 	{"routes update", "APP PATH", "change a route", 2, 2, routes_options, routes_update},
 	{"routes delete", "APP PATH", "delete a route", 2, 2, NULL, routes_delete},
+	{"routes call", "APP PATH", "the same as call", 2, 2, call_options, call_function},
 	{"routes config ls", "APP PATH", "list a route's settings", 2, 2, NULL, routes_config_ls},
 	{"routes config set", "APP PATH KEY=VALUE...", "set a route's settings", 3, -1, NULL, routes_config_set},
 	{"routes config unset", "APP PATH KEY...", "remove settings of a route", 3, -1, NULL, routes_config_unset},

@@ -24,6 +24,7 @@ enum cli_exit routes_create(struct cli *cli);
 enum cli_exit routes_inspect(struct cli *cli);
 enum cli_exit routes_update(struct cli *cli);
 enum cli_exit routes_delete(struct cli *cli);
+enum cli_exit routes_token(struct cli *cli);
 enum cli_exit routes_config_ls(struct cli *cli);
 enum cli_exit routes_config_set(struct cli *cli);
 enum cli_exit routes_config_unset(struct cli *cli);
@@ -40,6 +41,11 @@ enum cli_exit call_function(struct cli *cli);
 /* bundle.c */
 enum cli_exit bundle_make(struct cli *cli);
 enum cli_exit bundle_deploy(struct cli *cli);
+enum cli_exit bundle_bump(struct cli *cli);
+/* test.c */
+enum cli_exit function_test(struct cli *cli);
+/* run.c */
+enum cli_exit function_run(struct cli *cli);
 /* init.c */
 enum cli_exit init_bundle(struct cli *cli);
 
@@ -87,6 +93,9 @@ enum cli_exit exchange_pairs(struct cli *cli, char *const *words, json_t *object
 /* A token for calls of a route, good for SECONDS (token.c); NULL when the route has no jwt_key. The caller frees. */
 int token_for_route(struct client *client, const char *app, const char *route, int64_t seconds, char **ret_token,
 		    struct err *err);
+
+/* What a body probably is: JSON says so itself, in the file's NAME or in its DATA (both may be NULL); else bytes. */
+const char *exchange_content_type(const char *name, const char *data);
 
 /* Sends an open archive as image NAME; reports errors; the answer's document is the caller's. */
 enum cli_exit images_send(struct cli *cli, FILE *archive, long long size, const char *name, json_t **ret_document);

@@ -4,6 +4,7 @@
 #include "tools/ferrite/commands.h"
 #include "tools/ferrite/output.h"
 
+#include <ctype.h>
 #include <string.h>
 
 struct client *exchange_client(struct cli *cli, enum cli_exit *ret_status)
@@ -70,4 +71,17 @@ enum cli_exit exchange_pairs(struct cli *cli, char *const *words, json_t *object
 			return cli_fail(cli, CLI_USAGE, "\"%s\" is not text in UTF-8", *words);
 	}
 	return CLI_OK;
+}
+
+const char *exchange_content_type(const char *name, const char *data)
+{
+	size_t length = name ? strlen(name) : 0;
+
+	if (name && length > 5 && strcmp(name + length - 5, ".json") == 0)
+		return "application/json";
+	while (data && isspace((unsigned char)*data))
+		data++;
+	if (data && (*data == '{' || *data == '['))
+		return "application/json";
+	return "application/octet-stream";
 }

@@ -37,22 +37,32 @@ static size_t printable_length(const unsigned char *text)
 	return length;
 }
 
+void output_escaped(FILE *stream, const char *text, size_t length)
+{
+	_cleanup_free_ unsigned char *copy = malloc(length + 1);
+
+	if (!copy)
+		return;
+	/* What comes before the end may be the beginning of a character that is not there. */
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	for (size_t i = 0; i < length;) {
+		size_t n = copy[i] ? printable_length(copy + i) : 0;
+
+		if (n > 0)
+			(void)fwrite(copy + i, 1, n, stream);
+		else
+			fprintf(stream, "\\x%02x", copy[i]);
+		i += n > 0 ? n : 1;
+	}
+}
+
 void output_text(FILE *stream, const char *text)
 {
-	if (!isatty(fileno(stream))) {
+	if (isatty(fileno(stream)))
+		output_escaped(stream, text, strlen(text));
+	else
 		fputs(text, stream);
-		return;
-	}
-	for (const unsigned char *at = (const unsigned char *)text; *at;) {
-		size_t length = printable_length(at);
-
-		if (length > 0) {
-			(void)fwrite(at, 1, length, stream);
-			at += length;
-		} else {
-			fprintf(stream, "\\x%02x", *at++);
-		}
-	}
 }
 
 void output_json(const json_t *document)

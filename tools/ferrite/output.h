@@ -15,6 +15,9 @@
 /* Untrusted text. Line feeds and tabs pass. */
 void output_text(FILE *stream, const char *text);
 
+/* LENGTH bytes of it, escaped wherever they go: for pieces of output that people compare. */
+void output_escaped(FILE *stream, const char *text, size_t length);
+
 /* A whole document on standard output, indented, with a line feed. */
 void output_json(const json_t *document);
 

@@ -16,6 +16,8 @@ const struct cli_option routes_options[] = {
 	{0, "idle-timeout", "SECONDS", "how long a hot function waits for its next call"},
 	{'c', "max-concurrency", "N", "most hot instances at once"},
 	{0, "network", "none|bridge|host", "network of its instances"},
+	{0, "gpu", "N|JSON", "GPUs of an instance: how many, or the gpu section of a function file as JSON"},
+	{0, "warm", "N", "instances to keep ready"},
 	{0, "jwt-key", "KEY", "its callers need a token that was signed with this key"},
 	{0, "config", "KEY=VALUE", "a setting the function sees in its environment (repeatable)"},
 	{0, "header", "KEY=VALUE", "a header of its answers (repeatable)"},
@@ -26,6 +28,26 @@ const struct cli_option routes_options[] = {
 static char *route_url(const char *app, const char *route)
 {
 	return client_path(*route == '/' ? "/v1/apps/%s/routes%p" : "/v1/apps/%s/routes/%p", app, route);
+}
+
+/* A number of GPUs, or an object. */
+static enum cli_exit take_gpu(struct cli *cli, json_t *route)
+{
+	const char *value = cli_value(cli, "gpu");
+	json_error_t error;
+	json_t *gpu;
+
+	if (!value)
+		return CLI_OK;
+	gpu = json_loads(value, JSON_DECODE_ANY, &error);
+	if (!json_is_integer(gpu) && !json_is_object(gpu)) {
+		json_decref(gpu);
+		return cli_fail(cli, CLI_USAGE,
+				"--gpu takes a number or a JSON object such as {\"memory\": \"1GiB\"}, not \"%s\"",
+				value);
+	}
+	(void)json_object_set_new(route, "gpu", gpu);
+	return CLI_OK;
 }
 
 /* The route from the options, "header" being a list for each name. */
@@ -43,6 +65,7 @@ static enum cli_exit route_from_options(struct cli *cli, json_t *route)
 		{"idle-timeout", "idle_timeout", true},
 		{"max-concurrency", "max_concurrency", true},
 		{"network", "network", false},
+		{"warm", "warm", true},
 		{"jwt-key", "jwt_key", false},
 	};
 	enum cli_exit status = CLI_OK;
@@ -65,6 +88,7 @@ static enum cli_exit route_from_options(struct cli *cli, json_t *route)
 	json_t *config = json_object(), *headers = json_object(), *header;
 	const char *name;
 
+	status = take_gpu(cli, route);
 	for (size_t i = 0; status == CLI_OK && (value = cli_value_at(cli, "config", i)); i++)
 		status = exchange_pairs(cli, (char *const[]){(char *)value, NULL}, config);
 	for (size_t i = 0; status == CLI_OK && (value = cli_value_at(cli, "header", i)); i++)

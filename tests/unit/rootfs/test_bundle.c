@@ -278,7 +278,7 @@ static const struct {
 	{"gpu:", "files: [../x]\ngpu:", "func.yaml:4: file \"../x\" is refused: path traversal"},
 	{"gpu:", "files: [saxpy.ptx, saxpy.ptx]\ngpu:", "/function/saxpy.ptx comes twice"},
 	{"gpu:", "files: [{from: saxpy.ptx, to: /../../x}]\ngpu:", "leads above the root"},
-	{"gpu:", "build: [make]\ngpu:", "func.yaml:4: build commands are not run"},
+	{"runtime: cuda", "runtime: go", "func.yaml:5: cuda has no effect here"},
 };
 
 START_TEST(mistakes_are_told_with_their_line)

@@ -94,7 +94,7 @@ END_TEST
 START_TEST(defaults_follow_the_runtime)
 {
 	struct err err = ERR_INIT;
-	struct function_file *f = parse("func.yaml", "name: x\n", &err);
+	struct function_file *f = parse("func.yaml", "name: x\nentrypoint: [x]\n", &err);
 
 	ck_assert_msg(f != NULL, "%s", err.text);
 	ck_assert_int_eq((int)f->runtime, FUNCTION_RUNTIME_EXEC);
@@ -113,6 +113,75 @@ START_TEST(defaults_follow_the_runtime)
 	f = parse("func.yaml", "", &err);
 	ck_assert_msg(f != NULL, "%s", err.text);
 	(void)function_file_free(f);
+}
+END_TEST
+
+/* What fn, with Docker, makes an image for, and a file that only speaks of one. */
+static const char *const about_images[] = {
+	"name: x\n",
+	"name: x\nbuild: [make]\npath: /y\n",
+	"name: x\nruntime: go\nentrypoint: ./func\nbuild:\n  - go build\n",
+	"name: x\nruntime: node:6\ncmd: x\n",
+	"name: x\nruntime: lambda-nodejs4.3\n",
+};
+
+START_TEST(files_about_images_are_told_apart)
+{
+	struct err err = ERR_INIT;
+	struct function_file *f = parse("func.yaml", about_images[_i], &err);
+
+	ck_assert_msg(f != NULL, "%s", err.text);
+	ck_assert_int_eq((int)f->runtime, FUNCTION_RUNTIME_IMAGE);
+	(void)function_file_free(f);
+}
+END_TEST
+
+static const struct {
+	const char *name, *before, *after;
+} bumps[] = {
+	{"func.yaml", "# 0.0.9\nname: x # a\nversion: 0.0.9   # b\npath: /0.0.9\n",
+	 "# 0.0.9\nname: x # a\nversion: 0.0.10   # b\npath: /0.0.9\n"},
+	{"func.yaml", "name: x\nversion:\n  '1.2.3'\n", "name: x\nversion:\n  '1.2.4'\n"},
+	{"func.yml", "{path: /1.1.1, name: x, version: 1.1.1}", "{path: /1.1.1, name: x, version: 1.1.2}"},
+	{"func.json", "{\"path\":\"/0.0.1\",\"version\":\"0.0.1\",\"name\":\"x\"}",
+	 "{\"path\":\"/0.0.1\",\"version\":\"0.0.2\",\"name\":\"x\"}"},
+	{"func.yaml", "path: /y\r\nname: x\r\nmemory: 64\r\n", "path: /y\r\nname: x\r\nversion: 0.0.1\nmemory: 64\r\n"},
+	{"func.yaml", "name: x", "name: x\nversion: 0.0.1\n"},
+};
+
+START_TEST(a_version_is_raised_in_place)
+{
+	_cleanup_free_ char *after = NULL, *version = NULL;
+	struct err err = ERR_INIT;
+	int r = function_file_bump(bumps[_i].name, bumps[_i].before, strlen(bumps[_i].before), &after, &version, &err);
+
+	ck_assert_msg(r == 0, "%s", err.text);
+	ck_assert_str_eq(after, bumps[_i].after);
+	ck_assert_ptr_nonnull(strstr(after, version));
+}
+END_TEST
+
+static const struct {
+	const char *name, *text, *error;
+} not_bumped[] = {
+	{"func.yaml", "name: x\nversion: '1.0'\n", "func.yaml:2: version \"1.0\" is not of the form MAJOR.MINOR.PATCH"},
+	{"func.yaml", "version: 1.0.0-rc1\n", "not of the form"},
+	{"func.yaml", "version: 1..0\n", "not of the form"},
+	{"func.yaml", "version: 1.0.18446744073709551615\n", "not of the form"},
+	{"func.json", "{\"name\": \"x\"}", "func.json has no version: give it one"},
+	{"func.yaml", "version: \"1.0.\\x31\"\n", "cannot be changed in place"},
+	{"func.yaml", "memroy: 1\n", "unknown key"},
+};
+
+START_TEST(what_cannot_be_raised_is_left)
+{
+	char *after = NULL, *version = NULL;
+	struct err err = ERR_INIT;
+	const char *text = not_bumped[_i].text;
+
+	ck_assert_int_eq(function_file_bump(not_bumped[_i].name, text, strlen(text), &after, &version, &err), -EINVAL);
+	ck_assert_msg(strstr(err.text, not_bumped[_i].error), "%s", err.text);
+	ck_assert(!after && !version);
 }
 END_TEST
 
@@ -188,7 +257,13 @@ static const struct {
 	{"gpu: { isolation: none }\n", "gpu.isolation: interpose, exclusive, remote or mig"},
 	{"gpu: { sm_percent: 101 }\n", "gpu.sm_percent: a number from 1 to 100"},
 	{"network: wifi\n", "network: none, bridge or host"},
-	{"runtime: node\n", "runtime: exec or cuda is expected, not \"node\""},
+	{"runtime: exce\n", "func.yaml:1: runtime: exec, cuda or a runtime of fn (go, node, ruby, python"},
+	{"runtime: 'node:'\n", "not \"node:\""},
+	{"runtime: node\n", "func.yaml:1: runtime node needs the key name"},
+	{"name: x\nruntime: go\nfiles: [a]\n",
+	 "func.yaml:3: files has no effect here: ferrite does not make the image of "
+	 "runtime go"},
+	{"name: x\nuser: y\n", "func.yaml:2: user has no effect here: ferrite does not make the image, it runs"},
 	{"runtime: cuda\n", "func.yaml: runtime cuda needs the key cuda"},
 	{"cuda: { handler: x.so }\n", "func.yaml:1: the key cuda needs runtime: cuda"},
 	{"runtime: cuda\ncmd: [x]\ncuda: { handler: x.so }\n", "func.yaml:2: cmd has no meaning with runtime cuda"},
@@ -282,6 +357,9 @@ static Suite *make_suite(void)
 
 	tcase_add_test(all, every_key_is_read);
 	tcase_add_test(all, defaults_follow_the_runtime);
+	tcase_add_loop_test(all, files_about_images_are_told_apart, 0, (int)ARRAY_LEN(about_images));
+	tcase_add_loop_test(all, a_version_is_raised_in_place, 0, (int)ARRAY_LEN(bumps));
+	tcase_add_loop_test(all, what_cannot_be_raised_is_left, 0, (int)ARRAY_LEN(not_bumped));
 	tcase_add_test(all, json_is_read_like_yaml);
 	tcase_add_loop_test(all, errors_name_line_and_cause, 0, (int)ARRAY_LEN(bad));
 	tcase_add_test(all, numbers_of_the_section_are_exact);
