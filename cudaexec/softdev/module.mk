@@ -29,13 +29,15 @@ $(foreach source,$(KERNEL_CASES),$(eval EXTRA_CFLAGS_$(source) := -ffp-contract=
 $(eval $(call unit_test,softdev/test_kernels,tests/unit/softdev/test_kernels.c tests/unit/softdev/engine_backend.c \
 	$(KERNEL_CASES),softdev common))
 
-# PTX as old drivers take it, without the paths of the machine that made it and without debug sections.
+# PTX as old drivers take it, without the paths of the machine that made it (the compiler also hashes them into the names
+# of static functions) and without debug sections.
 KERNEL_PTX_VERSION := 7.0
 KERNEL_NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
 define kernel_ptx
 	@echo "  ptx   $(1)$(2)"
 	$(Q)$(KERNEL_NVCC) -ptx $(if $(findstring -arch,$(3)),,-arch=compute_75) $(3) -o $(BUILD)/kernel.ptx tests/gpu/kernels/$(1).cu
 	$(Q)sed -e '/^[[:space:]]*\.section/,$$d' -e '/Compiler Build ID/d' -e 's|"/.*/|"|' \
+		-e 's/_INTERNAL_[0-9a-f]\{8\}_/_INTERNAL_00000000_/g' \
 		-e 's/^\.version .*/.version $(KERNEL_PTX_VERSION)/' $(BUILD)/kernel.ptx >tests/gpu/kernels/$(1)$(2).ptx
 	$(Q)rm -f $(BUILD)/kernel.ptx
 
