@@ -7,8 +7,8 @@
  *
  * The receiver treats the sender as hostile. Each side of each channel has a table of rules: which types it accepts, in
  * which states of the peer, with which exact size, tail bound and number of descriptors. A message that breaks a rule
- * is a protocol violation: ipc_accept() fails with -EPROTO, and the program drops (ferrited: kills) the peer and logs
- * it; it is never answered.
+ * is a protocol violation: ipc_accept() fails with -EPROTO, the program closes the channel, logs it, and names the peer
+ * to ferrited, which kills it (CTL_ACCUSE); it is never answered.
  *
  * Requests carry an id that the requester chose; the reply repeats it. Events have id 0. Sending from several threads
  * on one channel is safe (one sendmsg per message); receiving belongs to one thread.

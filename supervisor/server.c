@@ -11,14 +11,17 @@
 #define CONFIG_TAIL_MAX (64 * 1024)
 #define CONFIG_MAX	256
 
+/* Until CTL_START, and after it. */
+enum { STATE_STARTING = 1, STATE_STARTED = 2, STATE_ANY = STATE_STARTING | STATE_STARTED };
+
 static const struct ipc_rule rules[] = {
-	{CTL_CONFIG, 0, 0, sizeof(struct ctl_config), CONFIG_TAIL_MAX, ~0u, "config"},
-	{CTL_CHANNEL, 1, 1, sizeof(struct ctl_channel), 0, ~0u, "channel"},
-	{CTL_LISTEN, 1, 1, sizeof(struct ctl_listen), 0, ~0u, "listen"},
-	{CTL_START, 0, 0, 0, 0, ~0u, "start"},
-	{CTL_PING, 0, 0, 0, 0, ~0u, "ping"},
-	{CTL_DRAIN, 0, 0, 0, 0, ~0u, "drain"},
-	{CTL_STATUS, 0, 0, 0, PEER_MAX * sizeof(struct ctl_status_row), ~0u, "status"},
+	{CTL_CONFIG, 0, 0, sizeof(struct ctl_config), CONFIG_TAIL_MAX, STATE_ANY, "config"},
+	{CTL_CHANNEL, 1, 1, sizeof(struct ctl_channel), 0, STATE_ANY, "channel"},
+	{CTL_LISTEN, 1, 1, sizeof(struct ctl_listen), 0, STATE_STARTING, "listen"},
+	{CTL_START, 0, 0, 0, 0, STATE_STARTING, "start"},
+	{CTL_PING, 0, 0, 0, 0, STATE_STARTED, "ping"},
+	{CTL_DRAIN, 0, 0, 0, 0, STATE_ANY, "drain"},
+	{CTL_STATUS, 0, 0, 0, PEER_MAX * sizeof(struct ctl_status_row), STATE_STARTED, "status"},
 	{0},
 };
 
@@ -93,7 +96,7 @@ static int dispatch_one(struct server *server, bool *started, struct err *err)
 
 	if (r <= 0)
 		return r;
-	r = ipc_accept(server->message, rules, 1, err);
+	r = ipc_accept(server->message, rules, *started ? STATE_STARTED : STATE_STARTING, err);
 	if (r == 0)
 		r = handle(server, server->message, started, err);
 	ipc_message_done(server->message);

@@ -494,6 +494,8 @@ static int handle_sandbox(struct service *service, struct ipc_message *message, 
 	if (message->header.id == 0 || message->header.id > service->n_profiles)
 		return err_set(err, -EPROTO, "the sandbox answers about a profile that was never sent");
 	index = (unsigned)message->header.id - 1;
+	if (!service->profiles[index]->sent || service->profiles[index]->ready)
+		return err_set(err, -EPROTO, "the sandbox answers twice about profile %u", index + 1);
 	if (message->header.type == MSG_FAILED) {
 		failed->text[sizeof(failed->text) - 1] = '\0';
 		(void)err_set(&failure, failed->code < 0 ? failed->code : -EIO, "%.400s", failed->text);

@@ -1086,6 +1086,16 @@ def test_hostile_peers():
     os.close(pipe[1])
 
 
+def test_ferrited_out_of_order():
+    """A server takes no order of ferrited that does not fit its state: it ends, for nobody else can be wrong there."""
+    for kind, body in ((START, b""), (LISTEN, struct.pack("<I", 0)), (HELLO, struct.pack("<II", 1, 1)), (0x999, b"")):
+        with Server() as server:
+            fds = [server.control.fileno()] if kind == LISTEN else []
+            send(server.control, kind, body, fds)
+            equal(os.waitstatus_to_exitcode(os.waitpid(server.pid, 0)[1]), 1, f"exit status after {kind:#x}")
+            server.pid = None
+
+
 def test_busy_with_a_slow_import():
     """A client that sends slowly holds up nobody: other requests, and the heartbeat, are answered."""
     with Server() as server:

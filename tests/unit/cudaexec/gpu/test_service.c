@@ -417,6 +417,12 @@ START_TEST(violations)
 	ck_assert_int_eq(service_receive(&service, PEER_API, &err), -EPROTO);
 	SEND(sandbox_fd, .type = SBX_PROFILE_DONE, .id = 55);
 	ck_assert_int_eq(service_receive(&service, PEER_SANDBOX, &err), -EPROTO);
+	/* An answer that was given. */
+	connect_peer(PEER_API, &api_fd);
+	connect_peer(PEER_SANDBOX, &sandbox_fd);
+	(void)attach_one();
+	SEND(sandbox_fd, .type = SBX_PROFILE_DONE, .id = 1);
+	ck_assert_int_eq(service_receive(&service, PEER_SANDBOX, &err), -EPROTO);
 	fd_close(&api_fd);
 	ck_assert_int_eq(service_receive(&service, PEER_API, &err), 0);
 }
