@@ -142,6 +142,7 @@ help:
 	@echo "make check-asan   the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan   the threaded parts (ferrite-api, the software device) under ThreadSanitizer"
 	@echo "make check-vm     the integration tests in a Debian guest with systemd and pure cgroup v2 (tools/setup vm)"
+	@echo "make conformance  what IronFunctions' clients expect, case by case; URL=http://HOST:PORT asks another server"
 	@echo "make check-gpu    the GPU tests against the NVIDIA driver of this machine"
 	@echo "make lint         formatting, compiler warnings with gcc and clang, clang-tidy, cppcheck, shellcheck, man pages"
 	@echo "make fuzz         build the fuzz targets with libFuzzer and run each for FUZZ_SECONDS (default 60)"
@@ -187,6 +188,11 @@ check-gpu:: test-build
 
 check-vm: test-build
 	$(Q)tests/vm/run --build $(BUILD)
+
+# With URL a server that runs already, else private ones. TARGET=original asks for what IronFunctions itself answers.
+conformance: $(if $(URL),,all)
+	$(Q)BUILD=$(BUILD) PYTHONDONTWRITEBYTECODE=1 python3 tests/conformance/test_conformance.py \
+		$(if $(URL),--url $(URL)) $(if $(TARGET),--target $(TARGET))
 
 lint:
 	$(Q)tools/lint $(BUILD)
@@ -244,7 +250,7 @@ clean:
 dist:
 	git archive --format=tar.gz --prefix=ferrite-$(VERSION)/ -o ferrite-$(VERSION).tar.gz HEAD
 
-.PHONY: all help test-build check check-unit check-asan check-suite check-tsan check-vm check-gpu lint fuzz fuzzers objects generated bench demo ptx install \
+.PHONY: all help test-build check check-unit check-asan check-suite check-tsan check-vm check-gpu conformance lint fuzz fuzzers objects generated bench demo ptx install \
 	install-built uninstall dist clean force
 .DELETE_ON_ERROR:
 
