@@ -13,12 +13,22 @@ HOUR = 3600
 
 def accepted_case(name, make):
     def run(t):
-        path = t.function("echo", jwt_key=KEY)
-        answer = t.call(path, b"in", make())
+        answer = t.call(t.function("echo", jwt_key=KEY), b"in", make())
         equal((answer.status, answer.body), (200, b"in"), f"answer ({answer!r})")
 
     run.__name__ = f"s7_jwt_accepts_{name}"
     case()(run)
+
+
+def differing_case(name, make):
+    """An original accepts it."""
+
+    def run(t):
+        answer = t.call(t.function("echo", jwt_key=KEY), b"in", make())
+        equal(answer.status, t.either(original=200, ferrite=401), f"status ({answer!r})")
+
+    run.__name__ = f"s7_jwt_{name}"
+    case(deviation="token-types")(run)
 
 
 def refused_case(name, message, make):
@@ -51,7 +61,9 @@ accepted_case("unknown_claims", lambda: bearer(token(KEY, sub="x", aud=["y"], de
 accepted_case("no_prefix", lambda: {"Authorization": client_token(KEY)})
 accepted_case("small_prefix", lambda: {"Authorization": "bearer " + client_token(KEY)})
 accepted_case("capital_prefix", lambda: {"Authorization": "BEARER " + client_token(KEY)})
-accepted_case("expiry_with_a_fraction", lambda: bearer(token(KEY, exp=now() + HOUR + 0.5)))
+accepted_case("no_type", lambda: bearer(token(KEY, header={"alg": "HS256"}, exp=now() + HOUR)))
+differing_case("other_type", lambda: bearer(token(KEY, header={"alg": "HS256", "typ": "at+jwt"}, exp=now() + HOUR)))
+differing_case("expiry_with_a_fraction", lambda: bearer(token(KEY, exp=now() + HOUR + 0.5)))
 
 refused_case("no_header", "no token present in request", lambda: {})
 refused_case("empty_header", "no token present in request", lambda: {"Authorization": ""})
@@ -136,3 +148,18 @@ def s7_jwt_long_key(t):
     key = "k" * 300
     path = t.function("echo", jwt_key=key)
     equal(t.call(path, b"x", bearer(client_token(key))).status, 200, "status")
+
+
+@case(deviation="listed-keys")
+def s7_jwt_key_in_lists(t):
+    t.function("echo", jwt_key=KEY)
+    wanted = t.either(original=KEY, ferrite="")
+    for path in ("/v1/apps/$APP/routes", *t.either(original=(), ferrite=("/v1/routes",))):
+        routes = [route for route in t.ask("GET", path).json["routes"] if route["app_name"] == t.app]
+        equal([route["jwt_key"] for route in routes], [wanted], path)
+
+
+@case()
+def s7_jwt_key_of_one_route_is_shown_to_sign_with(t):
+    t.function("echo", jwt_key=KEY)
+    equal(t.ask("GET", "/v1/apps/$APP/routes/f").json["route"]["jwt_key"], KEY, "jwt_key")

@@ -243,6 +243,7 @@ class Context:
         self.app = f"cf-{RUN_TOKEN}-{number}"
         self.apps = [self.app]
         self.exchanges = []
+        self.default_headers = {}
         self.stack = contextlib.ExitStack()
 
     def fill(self, value):
@@ -272,7 +273,9 @@ class Context:
         return connection
 
     def ask(self, method, path, body=None, headers=None, connection=None):
-        path, body, headers = self.fill(path), self.fill(body), self.fill(dict(headers or {}))
+        path, body = self.fill(path), self.fill(body)
+        # None leaves out what is sent by default.
+        headers = {name: self.fill(value) for name, value in {**self.default_headers, **(headers or {})}.items() if value is not None}
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
         if isinstance(body, str):
