@@ -67,6 +67,14 @@ const char *answer_header_value(const struct answer *answer, unsigned i)
 	return answer->value_at[i] ? answer->head.data + answer->value_at[i] : "";
 }
 
+const char *answer_header(const struct answer *answer, const char *name)
+{
+	for (unsigned i = 0; i < answer->n_headers; i++)
+		if (strcasecmp(answer_header_name(answer, i), name) == 0)
+			return answer_header_value(answer, i);
+	return NULL;
+}
+
 static void take_gpu_time(struct answer *answer)
 {
 	for (unsigned i = 0; i < answer->n_headers; i++) {
@@ -113,6 +121,7 @@ static int on_message_complete(http_parser *parser)
 	struct answer *answer = of(parser);
 
 	answer->complete = answer->status != 0;
+	answer->keeps_going = !(parser->flags & F_CONNECTION_CLOSE);
 	if (answer->complete)
 		http_parser_pause(parser, 1);
 	return 0;
@@ -145,17 +154,28 @@ static int outcome(const struct answer *answer, struct err *err)
 		return 1;
 	if (answer->too_large)
 		return err_set(err, EFBIG, "the function's answer is too large");
-	if (code != HPE_OK)
+	if (code != HPE_OK && code != HPE_INVALID_EOF_STATE)
 		return err_set(err, EPROTO, "the function wrote something that is no HTTP answer: %s",
 			       http_errno_description(code));
 	return 0;
 }
 
-int answer_feed(struct answer *answer, const void *bytes, size_t length, struct err *err)
+bool answer_keeps_going(const struct answer *answer)
 {
+	return answer->keeps_going;
+}
+
+int answer_feed(struct answer *answer, const void *bytes, size_t length, size_t *ret_used, struct err *err)
+{
+	int r;
+	size_t used = 0;
+
 	if (!answer->complete && HTTP_PARSER_ERRNO(&answer->parser) == HPE_OK)
-		(void)http_parser_execute(&answer->parser, &settings, bytes, length);
-	return outcome(answer, err);
+		used = http_parser_execute(&answer->parser, &settings, bytes, length);
+	r = outcome(answer, err);
+	if (r == 1)
+		*ret_used = used;
+	return r;
 }
 
 int answer_end(struct answer *answer, struct err *err)

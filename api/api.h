@@ -12,6 +12,7 @@
 #include "api/loglimit.h"
 #include "api/path.h"
 #include "api/recorder.h"
+#include "api/spool.h"
 #include "api/store.h"
 #include "api/table.h"
 #include "api/text.h"
@@ -27,6 +28,8 @@ struct settings {
 	char spool_dir[512];	   /* uploads on their way to ferrite-rootfs */
 	char jwt_auth_key[256];	   /* empty: no service authentication */
 	uint64_t memory_bytes;	   /* of all running instances together */
+	uint64_t max_body_bytes;   /* of one call */
+	uint64_t max_spool_bytes;  /* of all bodies and uploads that wait in files */
 	uint64_t max_output_bytes; /* of one call */
 	uint64_t max_image_bytes;  /* of one upload */
 	unsigned max_waiting;	   /* calls that wait for memory */
@@ -67,6 +70,7 @@ struct api {
 	struct worker writer;
 	struct store *writer_store;
 	struct http_shared http;
+	struct spool_totals spools;
 	struct dispatcher *dispatcher;
 	struct peers *peers;
 	struct recorder *recorder;

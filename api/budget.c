@@ -99,6 +99,22 @@ void budget_leave(struct budget *budget, uint64_t bytes)
 	pthread_mutex_unlock(&budget->lock);
 }
 
+uint64_t budget_lacking(struct budget *budget)
+{
+	const struct budget_wait *first;
+	uint64_t lacking = 0;
+
+	/* Most of the time nobody waits, and this is asked often. */
+	if (atomic_load(&budget->n_waiting) == 0)
+		return 0;
+	pthread_mutex_lock(&budget->lock);
+	first = TAILQ_FIRST(&budget->line);
+	if (first)
+		lacking = first->bytes + budget->used - MIN(first->bytes + budget->used, budget->total);
+	pthread_mutex_unlock(&budget->lock);
+	return lacking;
+}
+
 void budget_tick(struct budget *budget, uint64_t now_us)
 {
 	struct budget_wait *first;

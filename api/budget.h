@@ -25,7 +25,8 @@ struct budget_wait {
 struct budget {
 	pthread_mutex_t lock;
 	uint64_t total, used; /* bytes */
-	unsigned n_waiting, max_waiting;
+	_Atomic unsigned n_waiting;
+	unsigned max_waiting;
 	uint64_t max_wait_us;
 	TAILQ_HEAD(budget_line, budget_wait) line;
 };
@@ -42,6 +43,8 @@ int budget_enter(struct budget *budget, struct budget_wait *wait);
 bool budget_cancel(struct budget *budget, struct budget_wait *wait);
 /* Gives back what was let in. */
 void budget_leave(struct budget *budget, uint64_t bytes);
+/* How many bytes the first of the line lacks; 0: nobody waits. */
+uint64_t budget_lacking(struct budget *budget);
 /* Sends away the first when its time is over. To be called a few times a second. */
 void budget_tick(struct budget *budget, uint64_t now_us);
 

@@ -1,4 +1,5 @@
 #include "api/call.h"
+#include "api/hot.h"
 #include "api/variables.h"
 
 #include "supervisor/log.h"
@@ -30,12 +31,16 @@ static void on_gone(struct http_request *request)
 	case CALL_BODY:
 		call_abandon(call);
 		break;
+	case CALL_LINE:
+		if (pool_cancel(call->function->pool, &call->turn))
+			call_abandon(call);
+		break;
 	case CALL_WAITING:
 		if (budget_cancel(&call->loop->api->dispatcher->budget, &call->wait))
 			call_abandon(call);
 		break;
 	case CALL_RUNNING:
-		instance_kill(call->instance, 0);
+		call_stop(call);
 		call_abandon(call);
 		break;
 	case CALL_OPENING:
@@ -50,20 +55,17 @@ static struct call *new_call(struct api_loop *loop, struct function *function)
 {
 	struct call *call = calloc(1, sizeof(*call));
 
-	if (call) {
-		call->input = evbuffer_new();
+	if (call)
 		call->output = evbuffer_new();
-	}
-	if (!call || !call->input || !call->output) {
-		if (call && call->input)
-			evbuffer_free(call->input);
+	if (!call || !call->output) {
 		free(call);
 		function_unref(function);
 		return NULL;
 	}
 	call->loop = loop;
 	call->function = function;
-	call->peer.worker = call->wait.worker = &loop->worker;
+	call->peer.worker = call->wait.worker = call->turn.worker = &loop->worker;
+	spool_open(&call->payload, &loop->api->spools);
 	return call;
 }
 
@@ -99,6 +101,8 @@ static void call_free(struct call *call)
 
 	if (call->instance)
 		instance_detach(call->instance);
+	if (call->starting)
+		hot_not_started(call);
 	grant_release(call->loop->api, &call->grant);
 	if (call->timer)
 		event_free(call->timer);
@@ -108,10 +112,12 @@ static void call_free(struct call *call)
 		atomic_fetch_sub(&dispatcher->running, 1);
 	if (call->is_queued || call->is_running)
 		atomic_fetch_add(&dispatcher->complete, 1);
-	evbuffer_free(call->input);
+	spool_done(&call->payload);
 	evbuffer_free(call->output);
 	answer_done(&call->answer);
 	share_free(call->share);
+	capture_done(&call->captured);
+	text_done(&call->head);
 	text_done(&call->gpu_env);
 	text_done(&call->tail);
 	image_unref(call->image);
@@ -123,12 +129,19 @@ void call_start(struct call *call, struct evbuffer *payload)
 {
 	atomic_fetch_add(&call->loop->api->dispatcher->queued, 1);
 	call->is_queued = true;
-	if (payload && evbuffer_add_buffer(call->input, payload) < 0) {
+	if (payload && spool_take(&call->payload, payload) < 0) {
 		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
 		return;
 	}
-	call->bytes_in = evbuffer_get_length(call->input);
+	call->bytes_in = call->payload.length;
 	call_open_image(call);
+}
+
+void call_stop(struct call *call)
+{
+	if (call->instance->hot)
+		(void)pool_drop(&call->instance->member);
+	instance_kill(call->instance, 0);
 }
 
 void call_variables(const struct call *call, struct env *env)

@@ -15,6 +15,7 @@
 enum call_stage {
 	CALL_BODY,	/* the request is still coming in */
 	CALL_OPENING,	/* ferrite-rootfs resolves the image */
+	CALL_LINE,	/* in line for a hot instance */
 	CALL_WAITING,	/* in line for memory */
 	CALL_ATTACHING, /* ferrite-gpu grants a share */
 	CALL_CREATING,	/* ferrite-sandbox makes the instance */
@@ -67,14 +68,21 @@ struct call {
 	struct sbx_create create;
 	struct rfs_open open;
 	struct gpu_attach attach;
-	struct text tail;	 /* of the message that is under way */
-	struct evbuffer *input;	 /* the payload, framed where the format wants it */
+	struct text tail; /* of the message that is under way */
+	struct spool payload;
 	struct evbuffer *output; /* what is to be answered */
-	bool framed;		 /* format http: a CUDA bundle */
+	bool framed;		 /* the instance reads and writes HTTP: format http, or a CUDA bundle */
+	struct text head;	 /* in front of the payload when framed */
 	struct answer answer;
+	bool heard;	       /* something of it */
+	struct pool_wait turn; /* format http */
+	bool starting;	       /* has the pool's right to start an instance */
+	bool retried;
+	bool ending;		  /* the output ended, the exit is not reported yet */
 	struct sbx_exited report; /* of the instance's end */
 	bool has_report;
-	const struct capture *log; /* of an instance that has ended */
+	const struct capture *log; /* of an instance that has ended, or was given back */
+	struct capture captured;   /* of the latter */
 	enum record_start start;
 	uint64_t bytes_in;
 	struct event *timer;
@@ -87,6 +95,8 @@ struct call *call_new(struct http_request *request, struct function *function);
 struct call *call_new_task(struct api_loop *loop, struct function *function, struct call_task *task);
 /* Everything that came with the call is there; PAYLOAD's content is taken. */
 void call_start(struct call *call, struct evbuffer *payload);
+/* Ends the instance that the call runs in. */
+void call_stop(struct call *call);
 /* Whether somebody still waits for the end. */
 static inline bool call_is_wanted(const struct call *call)
 {
@@ -111,7 +121,11 @@ void call_answer(struct call *call, const struct call_end *end);
 
 /* call_create.c: from the image to the running instance. */
 void call_open_image(struct call *call);
-/* call_result.c: what the instance does. */
+/* ... and on, from a place in the budget. */
+void call_reserve(struct call *call);
+/* Writes the head that a framed request begins with; FIRST: to a fresh instance. -E2BIG, -ENOMEM. */
+int call_frame(struct call *call, bool first);
+/* call_result.c: gives the call to its instance. */
 void call_run(struct call *call);
 
 #endif

@@ -32,8 +32,8 @@ static void add_timing(struct call *call, struct http_request *request)
 
 	if (!wanted || strcmp(wanted, "1") != 0)
 		return;
-	n = snprintf(text, sizeof(text), "queue;dur=%.3f, start;desc=cold;dur=%.3f",
-		     (double)(call->admitted_us - call->received_us) / 1000,
+	n = snprintf(text, sizeof(text), "queue;dur=%.3f, start;desc=%s;dur=%.3f",
+		     (double)(call->admitted_us - call->received_us) / 1000, record_start_name(call->start),
 		     (double)(call->executed_us - MIN(call->admitted_us, call->executed_us)) / 1000);
 	if (call->gpu.count > 0)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ", gpu;dur=%.3f", (double)call->answer.gpu_us / 1000);
@@ -42,10 +42,27 @@ static void add_timing(struct call *call, struct http_request *request)
 	http_reply_header(request, "Server-Timing", text);
 }
 
+/* Whether LIST, of a Connection header, has the name in it: it is meant for the next hop, which is us. */
+static bool is_listed(const char *list, const char *name)
+{
+	size_t length = strlen(name);
+
+	while (list && *list) {
+		size_t n;
+
+		list += strspn(list, ", \t");
+		n = strcspn(list, ", \t");
+		if (n == length && strncasecmp(list, name, n) == 0)
+			return true;
+		list += n;
+	}
+	return false;
+}
+
 /* What the function itself set; the route's headers go before it. Returns its content type. */
 static const char *pass_headers(struct call *call, struct http_request *request)
 {
-	const char *type = NULL;
+	const char *type = NULL, *hop = answer_header(&call->answer, "Connection");
 
 	for (unsigned i = 0; i < call->answer.n_headers; i++) {
 		const char *name = answer_header_name(&call->answer, i);
@@ -53,7 +70,7 @@ static const char *pass_headers(struct call *call, struct http_request *request)
 
 		if (strcasecmp(name, "Content-Type") == 0)
 			type = value;
-		else if (!route_header(call->function, name))
+		else if (!route_header(call->function, name) && !is_listed(hop, name))
 			http_reply_header(request, name, value);
 	}
 	return type;

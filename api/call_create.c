@@ -1,5 +1,6 @@
 #include "api/call.h"
 #include "api/env.h"
+#include "api/hot.h"
 #include "api/variables.h"
 
 #include "supervisor/str.h"
@@ -78,13 +79,20 @@ static void on_created(struct peer_request *request)
 		return;
 	}
 	call->executed_us = call->instance->created.executed_us;
-	r = instance_start(call->instance, request->reply, call->input, call->framed, &err);
+	if (call->instance->hot)
+		hot_started(call);
+	r = instance_start(call->instance, request->reply, &err);
 	peer_request_done(request);
 	if (r == 0 && call_is_wanted(call)) {
 		call_run(call);
 		return;
 	}
-	instance_kill(call->instance, 0);
+	if (r == 0 && call->instance->hot) {
+		hot_give_back(call);
+		call_abandon(call);
+		return;
+	}
+	call_stop(call);
 	if (call_is_wanted(call))
 		call_fail(call, CALL_REFUSED, 503, "%s", err.text);
 	else
@@ -139,25 +147,27 @@ static void set_variables(struct call *call, struct env *env)
 	if (call->framed) {
 		variables_of_config(env, call->function);
 		env_set(env, "FN_FORMAT", "http");
-		env_set(env, "FERRITE_CUDA", image->cuda_section);
-		set_image_name(env, call->function->image);
 	} else {
 		call_variables(call, env);
+	}
+	if (image->cuda) {
+		env_set(env, "FERRITE_CUDA", image->cuda_section);
+		set_image_name(env, call->function->image);
 	}
 	set_gpu_variables(call, env);
 }
 
-/* Puts the head of the framed request in front of the payload. */
-static int frame_input(struct call *call, struct env *env)
+int call_frame(struct call *call, bool first)
 {
-	_cleanup_(text_done) struct text head = {0};
+	struct env *env = call->loop->env;
 
 	env_clear(env);
 	call_variables(call, env);
-	env_frame(env, call->id, evbuffer_get_length(call->input), true, &head);
+	text_clear(&call->head);
+	env_frame(env, call->id, call->payload.length, first, &call->head);
 	if (env->overflow)
 		return -E2BIG;
-	return head.failed || evbuffer_prepend(call->input, head.data, head.length) < 0 ? -ENOMEM : 0;
+	return call->head.failed ? -ENOMEM : 0;
 }
 
 static int make_create(struct call *call, struct env *env)
@@ -168,30 +178,29 @@ static int make_create(struct call *call, struct env *env)
 	if (env->overflow)
 		return -E2BIG;
 	call->create.n_layers = image->n_layers;
-	call->create.n_args = call->framed ? 1 : image->n_args;
+	call->create.n_args = image->cuda ? 1 : image->n_args;
 	call->create.n_env = env->n;
 	call->create.network = call->function->has_network ? call->function->network : SBX_NETWORK_NONE;
 	call->create.uid = image->uid;
 	call->create.gid = image->gid;
 	if (__builtin_add_overflow(call->create.memory_bytes, call->function->memory_bytes, &call->create.memory_bytes))
 		call->create.memory_bytes = UINT64_MAX;
-	call->create.timeout_us = call->function->timeout_us + TIMEOUT_MARGIN_US;
+	/* The time of a hot function is that of each call. */
+	call->create.timeout_us = call->function->pool ? 0 : call->function->timeout_us + TIMEOUT_MARGIN_US;
 	call->create.stop_signal = image->stop_signal;
 	text_clear(&call->tail);
 	pack(&call->tail, image->workdir);
 	pack(&call->tail, call->loop->api->dispatcher->host_name);
 	text_printf(&call->tail, "%s%s", call->function->app, call->function->path);
 	text_add(&call->tail, "", 1);
-	if (call->framed)
+	if (image->cuda)
 		pack(&call->tail, CUDAEXEC_PATH);
-	for (unsigned i = 0; !call->framed && i < image->n_args; i++)
+	for (unsigned i = 0; !image->cuda && i < image->n_args; i++)
 		pack(&call->tail, image->args[i]);
 	env_pack(env, &call->tail);
 	if (call->tail.length > IPC_PAYLOAD_MAX - sizeof(call->create))
 		return -E2BIG;
-	if (call->tail.failed)
-		return -ENOMEM;
-	return call->framed ? frame_input(call, env) : 0;
+	return call->tail.failed ? -ENOMEM : 0;
 }
 
 static void create(struct call *call)
@@ -211,13 +220,12 @@ static void create(struct call *call)
 	if (r == 0)
 		call->instance = instance_new(call->loop, call->function, &call->grant, call->id);
 	if (!call->instance) {
-		/* instance_new() gave the grant back. */
-		if (r == 0)
-			call->grant = (struct grant){0};
 		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
 		return;
 	}
 	call->grant = (struct grant){0};
+	if (call->function->pool)
+		hot_prepare(call);
 	call->stage = CALL_CREATING;
 	call->peer.done = on_created;
 	call->peer.received = on_created_early;
@@ -339,6 +347,8 @@ static void attach_gpu(struct call *call)
 
 static void on_admitted(struct call *call)
 {
+	if (call->starting)
+		pool_offer_done(call->function->pool, &call->turn);
 	call->grant.memory_bytes = call->wait.bytes;
 	call->admitted_us = clock_monotonic_us();
 	if (!call_is_wanted(call))
@@ -359,14 +369,10 @@ static void run_wait_over(struct worker_task *task)
 		call_fail(call, CALL_REFUSED, 503, "Task timed out. No available memory.");
 }
 
-static void admit(struct call *call)
+void call_reserve(struct call *call)
 {
 	int r;
 
-	call->framed = call->image->cuda;
-	call->gpu = call->function->has_gpu ? call->function->gpu : call->image->gpu;
-	if (call->framed)
-		call->gpu.count = MAX(call->gpu.count, 1u);
 	call->wait.bytes = call->function->memory_bytes;
 	call->wait.task.run = run_wait_over;
 	call->stage = CALL_WAITING;
@@ -377,6 +383,22 @@ static void admit(struct call *call)
 		call_fail(call, CALL_REFUSED, 503, "The runner queue is full");
 	else if (r == -E2BIG)
 		call_fail(call, CALL_REFUSED, 503, "Task timed out. No available memory.");
+	else
+		hot_wait_for_memory(call);
+}
+
+static void admit(struct call *call)
+{
+	const struct function *function = call->function;
+
+	call->framed = function->pool || call->image->cuda;
+	call->gpu = function->has_gpu ? function->gpu : call->image->gpu;
+	if (call->image->cuda)
+		call->gpu.count = MAX(call->gpu.count, 1u);
+	if (function->pool)
+		hot_enter(call);
+	else
+		call_reserve(call);
 }
 
 /* --- the image ---------------------------------------------------------------------------------------------------- */

@@ -76,6 +76,6 @@ void call_observe(struct call *call, const struct call_end *end)
 	if (call->log)
 		record_log(record, call->log);
 	else if (call->instance)
-		record_log(record, instance_log(call->instance, !end->report));
+		record_log(record, instance_log(call->instance, !end->report && !call->instance->hot));
 	recorder_add(call->loop, record);
 }

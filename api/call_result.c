@@ -1,13 +1,17 @@
 #include "api/call.h"
+#include "api/hot.h"
 
 #include "supervisor/util.h"
 
 #include <signal.h>
 #include <string.h>
 
-#define EXIT_OF_KILLED 137 /* 128 + SIGKILL: what the original reports when memory runs out */
+#define EXIT_OF_KILLED 137    /* 128 + SIGKILL: what the original reports when memory runs out */
+#define END_US	       200000 /* between the end of a function's output and the report of its exit */
 
 /* --- what the instance does --------------------------------------------------------------------------------------- */
+
+static void on_timeout(evutil_socket_t fd, short what, void *context);
 
 static void succeed(struct call *call, unsigned status)
 {
@@ -18,40 +22,104 @@ static void succeed(struct call *call, unsigned status)
 
 static void give_up(struct call *call, enum call_outcome outcome, unsigned status, const char *message)
 {
-	instance_kill(call->instance, 0);
+	call_stop(call);
 	call_fail(call, outcome, status, "%s", message);
 }
 
-static void on_answer(struct call *call, int r, const struct err *err)
+/* Whether a hot instance is in step: it read all that was sent, wrote one answer, and means to go on. */
+static bool is_in_step(const struct call *call, bool more)
 {
-	if (r == 1)
-		succeed(call, call->answer.status);
-	else if (r < 0)
-		give_up(call, CALL_FAILED, 502, err->text);
+	return !more && !call->instance->has_ended && answer_keeps_going(&call->answer) &&
+	       instance_has_read_all(call->instance);
 }
 
-static void on_output(void *context, const void *bytes, size_t length)
+/* The answer is complete; MORE: something came behind it. */
+static void finish(struct call *call, bool more)
+{
+	if (call->instance && call->instance->hot) {
+		if (is_in_step(call, more))
+			hot_give_back(call);
+		else
+			call_stop(call);
+	}
+	succeed(call, call->answer.status);
+}
+
+/* What a hot function writes before it has read anything of the request is no answer to it. */
+static void speak_unasked(struct call *call)
+{
+	if (!hot_retry(call))
+		give_up(call, CALL_FAILED, 502, "the function wrote before it was asked");
+}
+
+static bool on_framed_output(struct call *call, const void *bytes, size_t length)
+{
+	struct err err = ERR_INIT;
+	size_t used = 0;
+	int r;
+
+	if (call->instance->hot && !call->heard && instance_is_untouched(call->instance)) {
+		speak_unasked(call);
+		return false;
+	}
+	call->heard = true;
+	r = answer_feed(&call->answer, bytes, length, &used, &err);
+	if (r == 1)
+		finish(call, used < length);
+	else if (r < 0)
+		give_up(call, CALL_FAILED, 502, err.text);
+	return r == 0;
+}
+
+static bool on_output(void *context, const void *bytes, size_t length)
 {
 	struct call *call = context;
 	uint64_t max = call->loop->settings.max_output_bytes;
-	struct err err = ERR_INIT;
 	char message[96];
 
-	if (call->framed) {
-		on_answer(call, answer_feed(&call->answer, bytes, length, &err), &err);
-	} else if (length > max - MIN((uint64_t)evbuffer_get_length(call->output), max)) {
+	if (call->framed)
+		return on_framed_output(call, bytes, length);
+	if (length > max - MIN((uint64_t)evbuffer_get_length(call->output), max)) {
 		(void)snprintf(message, sizeof(message), "The function's output is larger than %llu bytes",
 			       (unsigned long long)max);
 		give_up(call, CALL_FAILED, 502, message);
-	} else if (evbuffer_add(call->output, bytes, length) < 0) {
-		give_up(call, CALL_BROKEN, 503, "ferrite is out of memory");
+		return false;
 	}
+	if (evbuffer_add(call->output, bytes, length) < 0) {
+		give_up(call, CALL_BROKEN, 503, "ferrite is out of memory");
+		return false;
+	}
+	return true;
 }
 
+static void set_timer(struct call *call, uint64_t after_us)
+{
+	const struct timeval after = {.tv_sec = (time_t)(after_us / 1000000),
+				      .tv_usec = (suseconds_t)(after_us % 1000000)};
+
+	if (!call->timer)
+		call->timer = evtimer_new(call->loop->worker.base, on_timeout, call);
+	if (!call->timer || evtimer_add(call->timer, &after) < 0)
+		give_up(call, CALL_BROKEN, 503, "ferrite is out of memory");
+}
+
+/*
+ * Whether that was the end of the answer or of the function is known when its exit is reported, which a hot function
+ * that only closed its output does not do by itself.
+ */
 static void on_output_end(void *context)
 {
-	/* Whether that was the end of the answer or of the function is known when its exit is reported. */
-	(void)context;
+	struct call *call = context;
+	struct err err = ERR_INIT;
+
+	if (!call->instance->hot)
+		return;
+	if (call->heard && answer_end(&call->answer, &err) == 1) {
+		finish(call, true);
+		return;
+	}
+	call->ending = true;
+	set_timer(call, END_US);
 }
 
 static void fail_by_exit(struct call *call, int exit_code)
@@ -81,6 +149,10 @@ static void on_ended(void *context, const struct instance_end *end)
 	struct call *call = context;
 	const struct sbx_exited *report = &end->report;
 
+	if (call->instance->hot && !end->server_lost && hot_retry(call))
+		return;
+	if (call->instance->hot)
+		(void)pool_drop(&call->instance->member);
 	/* It frees itself after this. */
 	call->log = &call->instance->capture;
 	call->instance = NULL;
@@ -117,26 +189,58 @@ static void on_timeout(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	give_up(call, CALL_TIMED_OUT, 504, "Timed out");
+	if (call->ending)
+		give_up(call, CALL_FAILED, 502,
+			"the function closed its input or output before its answer was complete");
+	else
+		give_up(call, CALL_TIMED_OUT, 504, "Timed out");
 }
 
 static const struct instance_events events = {.output = on_output, .output_end = on_output_end, .ended = on_ended};
 
-void call_run(struct call *call)
+static void count_running(struct call *call)
 {
 	struct dispatcher *dispatcher = call->loop->api->dispatcher;
-	uint64_t left_us = call->function->timeout_us;
-	const struct timeval limit = {.tv_sec = (time_t)(left_us / 1000000),
-				      .tv_usec = (suseconds_t)(left_us % 1000000)};
 
-	call->stage = CALL_RUNNING;
+	if (call->is_running)
+		return;
 	call->is_queued = false;
 	call->is_running = true;
 	atomic_fetch_sub(&dispatcher->queued, 1);
 	atomic_fetch_add(&dispatcher->running, 1);
+}
+
+/* Nothing was sent yet: a hot instance is as good as before. */
+static void fail_to_frame(struct call *call, int code)
+{
+	if (call->instance->hot)
+		hot_give_back(call);
+	else
+		instance_kill(call->instance, 0);
+	if (code == -E2BIG)
+		call_fail(call, CALL_REFUSED, 431,
+			  "The headers and the configuration are too large for the function's variables");
+	else
+		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
+}
+
+void call_run(struct call *call)
+{
+	struct instance *instance = call->instance;
+	int r = call->framed ? call_frame(call, instance->n_served == 0) : 0;
+
+	if (r < 0) {
+		fail_to_frame(call, r);
+		return;
+	}
+	call->stage = CALL_RUNNING;
+	count_running(call);
 	answer_open(&call->answer, call->output, call->loop->settings.max_output_bytes);
-	instance_attach(call->instance, &events, call);
-	call->timer = evtimer_new(call->loop->worker.base, on_timeout, call);
-	if (!call->timer || evtimer_add(call->timer, &limit) < 0)
-		give_up(call, CALL_BROKEN, 503, "ferrite is out of memory");
+	instance_attach(instance, &events, call, call->id);
+	instance_send(instance, &call->head, &call->payload, call->framed);
+	/* It closed its input, or ended, before: there is nothing to wait for but the report. */
+	call->ending = instance->hot && instance->input_refused && instance->sent == 0;
+	if (call->ending && hot_retry(call))
+		return;
+	set_timer(call, call->ending ? END_US : call->function->timeout_us);
 }

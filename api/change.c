@@ -1,4 +1,5 @@
 #include "api/change.h"
+#include "api/dispatcher.h"
 
 #include "supervisor/log.h"
 #include "supervisor/util.h"
@@ -43,6 +44,17 @@ static void run_answer(struct worker_task *task)
 	change_free(change);
 }
 
+/* What the function table knows is old. A change of a route concerns no other. */
+static void publish(struct change *change)
+{
+	struct api *api = change->loop->api;
+	uint64_t generation = atomic_fetch_add(&api->generation, 1) + 1;
+
+	if (change->app_name)
+		functions_refresh(&api->dispatcher->functions, api->writer_store, generation, change->app_name,
+				  change->of_route ? change->path : NULL);
+}
+
 /* In the writer thread. */
 static void run_change(struct worker_task *task)
 {
@@ -51,7 +63,7 @@ static void run_change(struct worker_task *task)
 
 	change->run(change, api->writer_store);
 	if (change->changed)
-		atomic_fetch_add(&api->generation, 1);
+		publish(change);
 	task->run = run_answer;
 	worker_post(&change->loop->worker, task);
 }
@@ -100,6 +112,7 @@ void change_begin(struct http_request *request, const struct path_match *match, 
 
 	if (change) {
 		change->app_name = match->app ? strdup(match->app) : NULL;
+		change->of_route = match->rest != NULL;
 		change->path = strdup(match->rest ? match->rest : "/");
 	}
 	if (!change || (match->app && !change->app_name) || !change->path) {

@@ -22,6 +22,7 @@ struct change {
 	change_parse *parse;
 	change_function *run;
 	char *app_name, *path;
+	bool of_route; /* PATH came with the request; else it is about the app, or something new */
 	struct app app;
 	struct route route;
 	unsigned status;

@@ -1,5 +1,6 @@
 #include "api/dispatcher.h"
 
+#include "api/hot.h"
 #include "api/instance.h"
 #include "supervisor/log.h"
 #include "supervisor/str.h"
@@ -16,6 +17,8 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	budget_tick(&dispatcher->budget, clock_monotonic_us());
+	pools_tick(&dispatcher->pools, clock_monotonic_us());
+	hot_make_room(dispatcher);
 }
 
 int dispatcher_open(struct worker *control, uint64_t memory_bytes, unsigned max_waiting, uint64_t max_wait_us,
@@ -28,6 +31,7 @@ int dispatcher_open(struct worker *control, uint64_t memory_bytes, unsigned max_
 	if (!dispatcher)
 		return err_sys(err, ENOMEM, "dispatcher");
 	(void)pthread_mutex_init(&dispatcher->lock, NULL);
+	pools_open(&dispatcher->pools, &hot_operations);
 	budget_open(&dispatcher->budget, memory_bytes, max_waiting, max_wait_us);
 	if (gethostname(dispatcher->host_name, sizeof(dispatcher->host_name) - 1) < 0)
 		(void)str_copy(dispatcher->host_name, sizeof(dispatcher->host_name), "localhost");
@@ -59,6 +63,7 @@ void dispatcher_close(struct dispatcher *dispatcher)
 	table_close(&dispatcher->instances);
 	images_close(&dispatcher->images);
 	functions_close(&dispatcher->functions);
+	pools_close(&dispatcher->pools);
 	budget_close(&dispatcher->budget);
 	(void)pthread_mutex_destroy(&dispatcher->lock);
 	free(dispatcher);

@@ -9,6 +9,7 @@
 #include "api/function.h"
 #include "api/image.h"
 #include "api/peers.h"
+#include "api/pool.h"
 #include "api/shares.h"
 
 struct instance;
@@ -17,6 +18,8 @@ struct dispatcher {
 	struct functions functions;
 	struct images images;
 	struct budget budget;
+	struct pools pools;	      /* of hot instances */
+	_Atomic uint64_t room_coming; /* bytes of the budget that idle instances hold whose end was ordered */
 	struct event *tick;
 	/* Instances that the sandbox knows, by its number for them. */
 	pthread_mutex_t lock;

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define IDLE_US 30000000 /* of a hot instance, when the route says nothing */
+
 struct function *function_ref(struct function *function)
 {
 	atomic_fetch_add(&function->references, 1);
@@ -24,6 +26,7 @@ void function_unref(struct function *function)
 {
 	if (!function || atomic_fetch_sub(&function->references, 1) > 1)
 		return;
+	pool_free(function->pool);
 	free_pairs(function->config, function->n_config);
 	free_pairs(function->headers, function->n_headers);
 	free(function->documents);
@@ -79,6 +82,12 @@ static int fill(struct function *f, struct app *app, struct route *route, struct
 		f->memory_bytes = UINT64_MAX;
 	f->timeout_us = (uint64_t)MAX(route->timeout, 0) * 1000000;
 	f->has_network = route->network && network_read(json_string_value(route->network), &f->network);
+	if (f->http_format) {
+		f->pool = pool_new((unsigned)MIN(MAX(route->max_concurrency, 1), UINT32_MAX),
+				   route->idle_timeout > 0 ? (uint64_t)route->idle_timeout * 1000000 : IDLE_US);
+		if (!f->pool)
+			return err_sys(err, ENOMEM, "function");
+	}
 	f->has_gpu = route->gpu != NULL;
 	if (f->has_gpu && gpu_wish_read(route->gpu, &f->gpu, err) < 0)
 		return err->code;
@@ -171,6 +180,8 @@ static struct function *find(struct functions *functions, const char *app, const
 static void forget(struct functions *functions, struct function *function)
 {
 	table_remove(&functions->table, &function->node);
+	if (function->pool)
+		pool_retire(function->pool);
 	function_unref(function);
 }
 
@@ -240,4 +251,58 @@ int functions_find(struct functions *functions, struct store *store, uint64_t ge
 		pthread_mutex_unlock(&functions->lock);
 	}
 	return r;
+}
+
+/* A path of the app that was not read since the change; the caller frees it. NULL: none. */
+static char *stale_path(struct functions *functions, uint64_t generation, const char *app)
+{
+	char *path = NULL;
+
+	pthread_mutex_lock(&functions->lock);
+	for (size_t i = 0; i < functions->table.n_buckets && !path; i++)
+		for (struct table_node *node = functions->table.buckets[i]; node && !path; node = node->next) {
+			const struct function *function = TABLE_OWNER(node, struct function, node);
+
+			if (strcmp(function->app, app) == 0 && atomic_load(&function->generation) < generation)
+				path = strdup(function->path);
+		}
+	pthread_mutex_unlock(&functions->lock);
+	return path;
+}
+
+static bool is_known(struct functions *functions, const char *app, const char *path)
+{
+	bool known;
+
+	pthread_mutex_lock(&functions->lock);
+	known = find(functions, app, path) != NULL;
+	pthread_mutex_unlock(&functions->lock);
+	return known;
+}
+
+/* False: the store failed; the next call will see it. */
+static bool refresh(struct functions *functions, struct store *store, uint64_t generation, const char *app,
+		    const char *path)
+{
+	struct function *function = NULL;
+	enum function_missing missing;
+	struct err err = ERR_INIT;
+	int r = functions_find(functions, store, generation, app, path, &function, &missing, &err);
+
+	function_unref(function);
+	return r == 0;
+}
+
+void functions_refresh(struct functions *functions, struct store *store, uint64_t generation, const char *app,
+		       const char *path)
+{
+	if (path && is_known(functions, app, path))
+		(void)refresh(functions, store, generation, app, path);
+	for (char *stale; !path && (stale = stale_path(functions, generation, app)) != NULL;) {
+		bool done = refresh(functions, store, generation, app, stale);
+
+		free(stale);
+		if (!done)
+			return;
+	}
 }

@@ -7,6 +7,7 @@
 #define FERRITE_API_FUNCTION_H
 
 #include "api/gpuwish.h"
+#include "api/pool.h"
 #include "api/store.h"
 #include "api/table.h"
 
@@ -32,6 +33,7 @@ struct function {
 	unsigned n_config, n_headers;
 	struct function_pair *config;  /* of the app, then of the route */
 	struct function_pair *headers; /* of the answer: name and first value */
+	struct pool *pool;	       /* of its hot instances; NULL: every call has an instance of its own */
 };
 
 struct functions {
@@ -51,6 +53,13 @@ void functions_close(struct functions *functions);
 int functions_find(struct functions *functions, struct store *store, uint64_t generation, const char *app,
 		   const char *path, struct function **ret_function, enum function_missing *ret_missing,
 		   struct err *err);
+
+/*
+ * Reads again what is known of an app, or (PATH not NULL) of one route of it, after a change: states that count no more
+ * give up their hot instances now, not at the next call.
+ */
+void functions_refresh(struct functions *functions, struct store *store, uint64_t generation, const char *app,
+		       const char *path);
 
 /* Makes a function from the documents of an app and a route. */
 int function_make(const char *app_document, const char *route_document, struct function **ret_function,

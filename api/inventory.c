@@ -66,8 +66,10 @@ static void add_row(void *context, struct instance *instance)
 
 static void write_row(const struct row *row, struct text *out)
 {
-	static const char *const states[INSTANCE_STATE_MAX] = {
-		[INSTANCE_STARTING] = "starting", [INSTANCE_BUSY] = "busy", [INSTANCE_ENDING] = "ending"};
+	static const char *const states[INSTANCE_STATE_MAX] = {[INSTANCE_STARTING] = "starting",
+							       [INSTANCE_BUSY] = "busy",
+							       [INSTANCE_IDLE] = "idle",
+							       [INSTANCE_ENDING] = "ending"};
 
 	text_printf(out, "{\"id\":%llu,\"state\":\"%s\",\"app\":", (unsigned long long)row->created.instance,
 		    states[row->state]);

@@ -6,6 +6,8 @@ API_SOURCES := api/table.c api/worker.c api/loglimit.c api/text.c api/http.c api
 	api/userspec.c api/image.c api/env.c api/function.c api/dispatcher.c api/instance.c \
 	api/variables.c api/answer.c api/call.c api/call_answer.c api/call_create.c api/call_result.c api/run.c \
 	api/query.c api/images.c api/upload.c api/inventory.c api/health.c api/shares.c
+# Hot instances and large bodies.
+API_SOURCES += api/spool.c api/pool.c api/hot.c
 # What can be observed: history, metrics.
 API_SOURCES += api/database.c api/timestamp.c api/capture.c api/record.c api/history.c api/recorder.c api/calls.c \
 	api/call_observe.c
@@ -24,3 +26,7 @@ $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,
 
 API_FUZZ := fuzz_api_http fuzz_api_json fuzz_api_answer fuzz_api_image fuzz_api_jwt
 $(foreach f,$(API_FUZZ),$(eval $(call fuzz_target,$(f),tests/fuzz/$(f).c,api common,$(API_LDLIBS))))
+
+# The function of tests/integration/test_hot.py.
+$(eval $(call program,tests/integration/hot/function,tests/integration/hot/function.c,,,-static -fno-sanitize=all))
+TEST_PROGRAMS += $(BUILD)/tests/integration/hot/function

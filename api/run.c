@@ -6,23 +6,70 @@
 #include "supervisor/util.h"
 
 #include <time.h>
+#define IN_MEMORY_BYTES	    (1 * MIB)	/* of one body; a larger one waits in a file */
+#define ALL_IN_MEMORY_BYTES (256 * MIB) /* of all bodies */
 
 static void on_body(struct http_request *request)
 {
-	struct call *call = request->user;
+	call_start(request->user, NULL);
+}
+
+/* The end of a call whose body cannot be kept. */
+static void refuse_body(struct call *call, const struct err *err)
+{
+	if (err->code == -EFBIG)
+		call_fail(call, CALL_REFUSED, 413, "The request body is too large");
+	else if (err->code == -ENOSPC)
+		call_fail(call, CALL_REFUSED, 507,
+			  "No space left on the device that takes the request body (state_dir)");
+	else if (err->code == -ENOBUFS || err->code == -ENOMEM)
+		call_fail(call, CALL_REFUSED, 503, "Too many requests are being received, try again");
+	else
+		call_fail(call, CALL_REFUSED, 500, "The request body cannot be kept: %s", err->text);
+}
+
+/* False: the call has ended. */
+static bool keep(struct call *call, const void *bytes, size_t length)
+{
+	const struct settings *settings = &call->loop->settings;
+	const struct spool_limits limits = {
+		.folder = settings->spool_dir,
+		.bytes = settings->max_body_bytes,
+		.in_memory = IN_MEMORY_BYTES,
+		.all_memory = ALL_IN_MEMORY_BYTES,
+		.all_files = settings->max_spool_bytes,
+	};
+	struct err err = ERR_INIT;
+
+	if (spool_add(&call->payload, &limits, bytes, length, &err) == 0)
+		return true;
+	refuse_body(call, &err);
+	return false;
+}
+
+static bool on_data(struct http_request *request, const void *bytes, size_t length)
+{
+	return keep(request->user, bytes, length);
+}
+
+static void take_payload(struct call *call)
+{
+	struct http_request *request = call->request;
 	_cleanup_(text_done) struct text payload = {0};
 
-	/* A GET carries its payload in the query; a body it may have is not one. */
 	if (request->method != METHOD_GET) {
-		call_start(call, request->body);
+		if (request->content_length > 0 &&
+		    (uint64_t)request->content_length > call->loop->settings.max_body_bytes)
+			call_fail(call, CALL_REFUSED, 413, "The request body is too large");
+		else
+			http_stream(request, on_data, on_body);
 		return;
 	}
+	/* A GET carries its payload in the query; a body it may have is not one. */
 	if (path_query(request->target, "payload", &payload) && payload.length > 0 &&
-	    evbuffer_add(call->input, payload.data, payload.length) < 0) {
-		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
+	    !keep(call, payload.data, payload.length))
 		return;
-	}
-	call_start(call, NULL);
+	http_collect(request, 0, on_body);
 }
 
 /* False when it has replied: the route has a jwt_key, and the request no token that fits it. */
@@ -43,8 +90,6 @@ static const char *missing_capability(const struct function *function)
 {
 	if (function->async)
 		return "Routes of type async are not available in this version";
-	if (function->http_format)
-		return "Routes of format http are not available in this version (CUDA bundles need no format)";
 	return NULL;
 }
 
@@ -53,6 +98,7 @@ void run_function(struct http_request *request, const struct path_match *match)
 	struct api_loop *loop = api_loop_of(request);
 	struct api *api = loop->api;
 	struct function *function = NULL;
+	struct call *call;
 	enum function_missing missing;
 	struct err err = ERR_INIT;
 	const char *refusal;
@@ -79,9 +125,9 @@ void run_function(struct http_request *request, const struct path_match *match)
 		function_unref(function);
 		return;
 	}
-	if (!call_new(request, function)) {
+	call = call_new(request, function);
+	if (call)
+		take_payload(call);
+	else
 		api_reply_error(request, 503, "ferrite is out of memory");
-		return;
-	}
-	http_collect(request, 0, on_body);
 }

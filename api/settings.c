@@ -8,6 +8,8 @@
 #include <sys/sysinfo.h>
 
 #define OUTPUT_BYTES	      (64 * MIB)
+#define BODY_BYTES	      (4 * GIB)
+#define SPOOL_BYTES	      (32 * GIB)
 #define IMAGE_BYTES	      (16 * GIB)
 #define WAITING_MAX	      100
 #define WAIT_US		      10000000
@@ -40,6 +42,8 @@ void settings_default(struct settings *settings)
 	(void)sysinfo(&info);
 	*settings = (struct settings){
 		.memory_bytes = (uint64_t)info.totalram * info.mem_unit / 100 * (100 - RESERVED_PERCENT),
+		.max_body_bytes = BODY_BYTES,
+		.max_spool_bytes = SPOOL_BYTES,
 		.max_output_bytes = OUTPUT_BYTES,
 		.max_image_bytes = IMAGE_BYTES,
 		.max_waiting = WAITING_MAX,
@@ -114,8 +118,9 @@ static int set_limit(struct settings *settings, const char *key, const char *val
 	int r = 0;
 
 	if (strcmp(key, "max_body_bytes") == 0) {
-		r = set_size(&number, value, err);
-		settings->http.body_bytes = r < 0 ? settings->http.body_bytes : number;
+		r = set_size(&settings->max_body_bytes, value, err);
+	} else if (strcmp(key, "max_spool_bytes") == 0) {
+		r = set_size(&settings->max_spool_bytes, value, err);
 	} else if (strcmp(key, "max_header_bytes") == 0) {
 		r = set_size(&number, value, err);
 		settings->http.header_bytes = r < 0 ? settings->http.header_bytes : MIN(number, 64 * KIB);

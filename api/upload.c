@@ -7,15 +7,13 @@
 
 #include "supervisor/util.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 struct upload {
 	struct peer_request peer;
 	struct http_request *request; /* NULL: gone */
 	struct api *api;
-	int fd;
-	uint64_t size;
+	struct spool spool;
 	struct text name;
 	struct rfs_import body;
 };
@@ -23,7 +21,7 @@ struct upload {
 static void upload_free(struct upload *upload)
 {
 	peer_request_done(&upload->peer);
-	fd_close(&upload->fd);
+	spool_done(&upload->spool);
 	text_done(&upload->name);
 	free(upload);
 }
@@ -76,34 +74,45 @@ static bool refuse(struct upload *upload, unsigned status, const char *message)
 	return false;
 }
 
+/* Also with nothing, so that there is a file. */
+static bool keep(struct upload *upload, const void *bytes, size_t length)
+{
+	const struct settings *settings = &api_loop_of(upload->request)->settings;
+	const struct spool_limits limits = {.folder = settings->spool_dir,
+					    .bytes = settings->max_image_bytes,
+					    .all_files = settings->max_spool_bytes};
+	struct err err = ERR_INIT;
+
+	switch (-spool_add(&upload->spool, &limits, bytes, length, &err)) {
+	case 0:
+		return true;
+	case EFBIG:
+		return refuse(upload, 413, "The archive is larger than max_image_bytes");
+	case ENOSPC:
+		return refuse(upload, 507, "No space left on the device that takes the upload (state_dir)");
+	case ENOBUFS:
+		return refuse(upload, 503, "Too many requests are being received, try again");
+	default:
+		return refuse(upload, 500, "The upload cannot be kept in state_dir");
+	}
+}
+
 static bool on_data(struct http_request *request, const void *bytes, size_t length)
 {
-	struct upload *upload = request->user;
-	uint64_t max = api_loop_of(request)->settings.max_image_bytes;
-	int r;
-
-	if (length > max - MIN(upload->size, max))
-		return refuse(upload, 413, "The archive is larger than max_image_bytes");
-	r = fd_write_all(upload->fd, bytes, length);
-	if (r == -ENOSPC || r == -EDQUOT || r == -EFBIG)
-		return refuse(upload, 507, "No space left on the device that takes the upload (state_dir)");
-	if (r < 0)
-		return refuse(upload, 500, "The upload cannot be written to state_dir");
-	upload->size += length;
-	return true;
+	return keep(request->user, bytes, length);
 }
 
 static void on_complete(struct http_request *request)
 {
 	struct upload *upload = request->user;
 
-	if (lseek(upload->fd, 0, SEEK_SET) < 0) {
+	if (lseek(upload->spool.fd, 0, SEEK_SET) < 0) {
 		(void)refuse(upload, 500, "The upload cannot be read back from state_dir");
 		return;
 	}
 	request->gone = on_gone;
 	request->patient = true;
-	upload->body.size = upload->size;
+	upload->body.size = upload->spool.length;
 	upload->peer.worker = &api_loop_of(request)->worker;
 	upload->peer.done = on_imported;
 	upload->peer.expects = RFS_IMPORTED;
@@ -112,22 +121,9 @@ static void on_complete(struct http_request *request)
 					    .body_size = sizeof(upload->body),
 					    .tail = upload->name.data,
 					    .tail_size = upload->name.length,
-					    .fds = &upload->fd,
+					    .fds = &upload->spool.fd,
 					    .n_fds = 1};
 	peers_send(upload->api->peers, PEER_ROOTFS, &upload->peer);
-}
-
-/* A file without a name: it is gone with its last descriptor, however the program ends. */
-static int open_spool(const char *folder)
-{
-	char path[600];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/upload-XXXXXX", folder);
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd >= 0)
-		(void)unlink(path);
-	return fd;
 }
 
 void images_upload(struct http_request *request, const struct path_match *match)
@@ -144,11 +140,9 @@ void images_upload(struct http_request *request, const struct path_match *match)
 	}
 	upload->request = request;
 	upload->api = api_loop_of(request)->api;
-	upload->fd = open_spool(api_loop_of(request)->settings.spool_dir);
-	if (upload->fd < 0) {
-		(void)refuse(upload, errno == ENOSPC ? 507 : 500, "No file can be made in state_dir for the upload");
+	spool_open(&upload->spool, &upload->api->spools);
+	if (!keep(upload, NULL, 0))
 		return;
-	}
 	/* Without a name the archive must bring one. */
 	(void)path_query(request->target, "name", &upload->name);
 	text_add(&upload->name, "", 1);

@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct evbuffer *body = evbuffer_new();
 	struct answer answer;
 	struct err err;
+	size_t used;
 	size_t total = 0;
 	int r = 0;
 
@@ -25,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (size > 0 && r == 0) {
 		size_t part = MIN(size, (size_t)1 + data[0]);
 
-		r = answer_feed(&answer, data, part, &err);
+		r = answer_feed(&answer, data, part, &used, &err);
 		data += part;
 		size -= part;
 	}

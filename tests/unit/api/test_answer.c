@@ -9,6 +9,7 @@
 static struct evbuffer *body;
 static struct answer answer;
 static struct err err;
+static size_t used;
 
 static void open_answer(void)
 {
@@ -30,7 +31,7 @@ static int feed(const char *text)
 	int r = 0;
 
 	for (; *text && r == 0; text++)
-		r = answer_feed(&answer, text, 1, &err);
+		r = answer_feed(&answer, text, 1, &used, &err);
 	return r;
 }
 
@@ -49,7 +50,7 @@ START_TEST(an_answer_is_read)
 		ck_assert_str_ne(answer_header_name(&answer, i), "Ferrite-Gpu-Us");
 	ck_assert_str_eq(answer_header_name(&answer, 0), "Content-Type");
 	ck_assert_str_eq(answer_header_value(&answer, 0), "text/x");
-	ck_assert_int_eq(answer_feed(&answer, "HTTP/1.1 200 OK\r\n", 17, &err), 1);
+	ck_assert_int_eq(answer_feed(&answer, "HTTP/1.1 200 OK\r\n", 17, &used, &err), 1);
 	ck_assert_uint_eq(answer.status, 404);
 }
 END_TEST
@@ -70,7 +71,7 @@ START_TEST(what_is_no_answer_is_refused)
 {
 	ck_assert_int_eq(feed("hello world\n"), -EPROTO);
 	ck_assert_ptr_nonnull(strstr(err.text, "no HTTP answer"));
-	ck_assert_int_eq(answer_feed(&answer, "HTTP/1.1 200 OK\r\n\r\n", 19, &err), -EPROTO);
+	ck_assert_int_eq(answer_feed(&answer, "HTTP/1.1 200 OK\r\n\r\n", 19, &used, &err), -EPROTO);
 }
 END_TEST
 
