@@ -10,6 +10,7 @@
 
 #include "api/http.h"
 #include "api/loglimit.h"
+#include "api/metrics.h"
 #include "api/path.h"
 #include "api/recorder.h"
 #include "api/spool.h"
@@ -56,6 +57,7 @@ struct api_loop {
 	_Atomic bool settings_posted;
 	struct worker_task drain_task;
 	struct loglimit failures; /* calls that failed, in the log */
+	struct metrics metrics;
 	struct record_feed feed;  /* calls that ended, on their way to the history */
 	struct env *env;	  /* for the variables of one call at a time */
 	char *scratch;		  /* for decoded paths */

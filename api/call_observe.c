@@ -55,8 +55,6 @@ void call_observe(struct call *call, const struct call_end *end)
 	uint64_t now = clock_monotonic_us();
 	struct record *record;
 
-	if (call->loop->settings.history.calls == 0)
-		return;
 	record = record_new(call->function, call->id);
 	/* Where there is no memory for it, the call matters more. */
 	if (!record)
@@ -70,6 +68,11 @@ void call_observe(struct call *call, const struct call_end *end)
 	set_durations(record, call, now);
 	record->bytes_in = (int64_t)call->bytes_in;
 	record->bytes_out = (int64_t)evbuffer_get_length(call->output);
+	metrics_count(&call->loop->metrics, record);
+	if (call->loop->settings.history.calls == 0) {
+		record_free(record);
+		return;
+	}
 	record->message = end->message ? strdup(end->message) : NULL;
 	if (end->report)
 		record_report(record, end->report);

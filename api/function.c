@@ -1,5 +1,6 @@
 #include "api/function.h"
 
+#include "api/metrics.h"
 #include "api/model.h"
 #include "supervisor/str.h"
 
@@ -75,6 +76,7 @@ static int fill(struct function *f, struct app *app, struct route *route, struct
 	f->app = take_ptr(route->app_name);
 	f->path = take_ptr(route->path);
 	f->image = take_ptr(route->image);
+	f->metrics_app = f->app ? metrics_app(f->app) : 0;
 	f->async = route->type && strcmp(route->type, "async") == 0;
 	f->http_format = route->format && strcmp(route->format, "http") == 0;
 	f->jwt_key = route->jwt_key && *route->jwt_key ? take_ptr(route->jwt_key) : NULL;

@@ -24,6 +24,7 @@ struct function {
 	_Atomic uint64_t generation; /* of the store when it was last known to be right */
 	char *documents;	     /* of the app and the route: what this state was made from */
 	char *app, *path, *image;
+	unsigned metrics_app; /* the app's place among the counters */
 	bool async, http_format;
 	char *jwt_key; /* NULL: calls need no token */
 	uint64_t memory_bytes, timeout_us;

@@ -31,6 +31,7 @@ struct http_loop {
 	unsigned n_listeners;
 	struct listener listeners[LISTENERS_MAX];
 	TAILQ_HEAD(http_connections, http_connection) connections;
+	_Atomic uint64_t answers[HTTP_CLASSES];
 	time_t date_second;
 	char date[40];
 	char buffer[READ_BYTES];
@@ -55,6 +56,19 @@ const char *http_loop_date(struct http_loop *loop)
 		loop->date_second = now;
 	}
 	return loop->date;
+}
+
+void http_loop_count(struct http_loop *loop, unsigned status)
+{
+	_Atomic uint64_t *counter = &loop->answers[status / 100 < HTTP_CLASSES ? status / 100 : 0];
+
+	/* Only this thread writes. */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+uint64_t http_loop_answers(const struct http_loop *loop, unsigned class)
+{
+	return atomic_load_explicit(&loop->answers[class], memory_order_relaxed);
 }
 
 /* --- life of a connection ----------------------------------------------------------------------------------------- */

@@ -107,6 +107,9 @@ int http_loop_listen(struct http_loop *loop, int listen_fd, bool local, struct e
 int http_loop_adopt(struct http_loop *loop, int fd, bool local, struct err *err);
 /* Accepts no more, and closes connections as soon as they have nothing to answer. */
 void http_loop_drain(struct http_loop *loop);
+/* Any thread: how many answers had a status of CLASS, its first digit. */
+#define HTTP_CLASSES 6
+uint64_t http_loop_answers(const struct http_loop *loop, unsigned class);
 /* Closes everything; requests that wait get their `gone` call. */
 void http_loop_close(struct http_loop *loop);
 

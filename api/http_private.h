@@ -53,6 +53,8 @@ struct http_connection {
 void http_connection_answered(struct http_connection *c);
 /* Writes what is in the output; false when the connection broke. */
 bool http_connection_flush(struct http_connection *c);
+/* Counts an answer. */
+void http_loop_count(struct http_loop *loop, unsigned status);
 /* The text of the Date field, new every second. */
 const char *http_loop_date(struct http_loop *loop);
 

@@ -121,6 +121,7 @@ static void reply(struct http_request *request, unsigned status, const char *con
 	c->depth++;
 	c->in_request = false;
 	request->gone = NULL;
+	http_loop_count(c->loop, status);
 	make_head(c, &head, status, content_type, buffer ? evbuffer_get_length(buffer) : length);
 	if (head.failed || c->fields.failed || !send_parts(c, &head, body, bodyless || buffer ? 0 : length) ||
 	    (buffer && !bodyless && evbuffer_add_buffer(c->output, buffer) < 0) || !http_connection_flush(c))

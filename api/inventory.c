@@ -64,15 +64,20 @@ static void add_row(void *context, struct instance *instance)
 	(void)str_copy(row->call_id, sizeof(row->call_id), instance->call_id);
 }
 
-static void write_row(const struct row *row, struct text *out)
+const char *inventory_state_name(enum instance_state state)
 {
 	static const char *const states[INSTANCE_STATE_MAX] = {[INSTANCE_STARTING] = "starting",
 							       [INSTANCE_BUSY] = "busy",
 							       [INSTANCE_IDLE] = "idle",
 							       [INSTANCE_ENDING] = "ending"};
 
+	return states[state];
+}
+
+static void write_row(const struct row *row, struct text *out)
+{
 	text_printf(out, "{\"id\":%llu,\"state\":\"%s\",\"app\":", (unsigned long long)row->created.instance,
-		    states[row->state]);
+		    inventory_state_name(row->state));
 	text_json(out, row->function->app);
 	text_puts(out, ",\"route\":");
 	text_json(out, row->function->path);

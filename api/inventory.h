@@ -2,7 +2,9 @@
 #ifndef FERRITE_API_INVENTORY_H
 #define FERRITE_API_INVENTORY_H
 
-#include "api/api.h"
+#include "api/instance.h"
+
+const char *inventory_state_name(enum instance_state state);
 
 api_handler inventory_gpus, inventory_instances;
 

@@ -10,7 +10,7 @@ API_SOURCES := api/table.c api/worker.c api/loglimit.c api/text.c api/http.c api
 API_SOURCES += api/spool.c api/pool.c api/hot.c
 # What can be observed: history, metrics.
 API_SOURCES += api/database.c api/timestamp.c api/capture.c api/record.c api/history.c api/recorder.c api/calls.c \
-	api/call_observe.c
+	api/call_observe.c api/metrics.c api/scrape.c
 # Tokens.
 API_SOURCES += api/jwt.c
 $(eval $(call library,api,$(API_SOURCES)))
@@ -20,7 +20,7 @@ $(eval $(call program,libexec/ferrite-api,api/main.c,api common,$(API_LDLIBS)))
 
 API_TESTS := test_http test_peers test_function test_path test_model test_env test_sniff test_store test_budget test_image test_answer \
 	test_loglimit
-API_TESTS += test_history test_capture
+API_TESTS += test_history test_capture test_metrics
 API_TESTS += test_jwt
 $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,api common,$(API_LDLIBS))))
 

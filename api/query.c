@@ -67,27 +67,34 @@ void query_answer_failed(struct http_request *request, const struct err *failure
 		api_reply_error(request, failure->code == -ECONNRESET ? 502 : status, "%s", failure->text);
 }
 
-void query_answer_document(struct query *query)
+int query_read_document(struct peer_reply *reply, struct text *out)
 {
-	_cleanup_(text_done) struct text body = {0};
-	_cleanup_fd_ int fd = peer_reply_take_fd(query->peer.reply, 0);
+	_cleanup_fd_ int fd = peer_reply_take_fd(reply, 0);
 	char buffer[65536];
 	struct stat st;
 	off_t at = 0;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > DOCUMENT_MAX) {
-		api_reply_error(query->request, 502, "%s sent no document", peer_name(query->peer.peer));
-		return;
-	}
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > DOCUMENT_MAX)
+		return -EPROTO;
 	while (at < st.st_size) {
 		ssize_t n = pread(fd, buffer, sizeof(buffer), at);
 
 		if (n <= 0)
 			break;
-		text_add(&body, buffer, (size_t)n);
+		text_add(out, buffer, (size_t)n);
 		at += n;
 	}
-	if (body.length > 0 && body.data[body.length - 1] == '\n')
-		body.data[--body.length] = '\0';
-	api_reply(query->request, 200, &body);
+	if (out->length > 0 && out->data[out->length - 1] == '\n')
+		out->data[--out->length] = '\0';
+	return out->failed ? -ENOMEM : 0;
+}
+
+void query_answer_document(struct query *query)
+{
+	_cleanup_(text_done) struct text body = {0};
+
+	if (query_read_document(query->peer.reply, &body) == -EPROTO)
+		api_reply_error(query->request, 502, "%s sent no document", peer_name(query->peer.peer));
+	else
+		api_reply(query->request, 200, &body);
 }

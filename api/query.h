@@ -25,7 +25,9 @@ struct query {
 struct query *query_new(struct http_request *request, query_function *answer);
 void query_send(struct query *query, enum peer peer, uint16_t type, uint16_t expects, size_t body_size);
 
-/* Answers with the JSON document of a sealed memfd that is the reply's first descriptor. */
+/* Appends the JSON document of a sealed memfd that is the reply's first descriptor. -EPROTO: there is none. */
+int query_read_document(struct peer_reply *reply, struct text *out);
+/* Answers with it. */
 void query_answer_document(struct query *query);
 /* 503 when the server is not there, 502 when it went away, else STATUS with its words. */
 void query_answer_failed(struct http_request *request, const struct err *failure, unsigned status);

@@ -7,6 +7,7 @@
 #include "api/inventory.h"
 #include "api/jwt.h"
 #include "api/run.h"
+#include "api/scrape.h"
 #include "api/status.h"
 
 #include "supervisor/util.h"
@@ -34,6 +35,7 @@ static const struct endpoint endpoints[] = {
 	{"/version", BIT(GET), false, status_version},
 	{"/stats", BIT(GET), false, status_stats},
 	{"/healthz", BIT(GET) | BIT(HEAD), false, health_get},
+	{"/metrics", BIT(GET), true, scrape_metrics},
 	{"/readyz", BIT(GET) | BIT(HEAD), false, status_ready},
 	{"/v1/version", BIT(GET), true, status_version},
 	{"/v1/stats", BIT(GET), true, status_stats},

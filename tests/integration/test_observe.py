@@ -4,16 +4,20 @@
 time limit: 300 s
 """
 
+import collections
+import contextlib
 import datetime
 import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import urllib.parse
+from pathlib import Path
 
 import harness
 from harness import Service, check, equal, shell_image, wait_for
@@ -25,6 +29,11 @@ KEYS = [
     "started_at", "completed_at", "queue_us", "start_us", "gpu_us", "run_us", "cpu_us", "memory_peak", "bytes_in",
     "bytes_out", "log_bytes", "log_truncated", "cursor",
 ]
+# Prometheus' own parser, of the package python3-prometheus-client: in Debian's Python, whichever runs this file.
+ORACLE = """import json, sys
+from prometheus_client.parser import text_string_to_metric_families
+print(json.dumps([[f.name, f.type, f.documentation, [[s.name, s.labels, s.value] for s in f.samples]]
+                  for f in text_string_to_metric_families(sys.stdin.read())]))"""
 # What the body says is done.
 SCRIPT = """read -r what rest; case "$what" in
 say) printf '%s' "$rest"; echo "said $rest" >&2;;
@@ -109,7 +118,7 @@ def test_a_successful_call():
 
 
 def test_calls_that_fail():
-    prepare("bad", timeout=1)
+    prepare("bad")
     record = run("bad", "exit 3", 500)
     equal((record["outcome"], record["exit_code"], record["error"]), ("error", 3, "exit code 3"), "exit code")
     equal(log_of(record), b"leaving with 3\n", "standard error of a function that failed")
@@ -228,6 +237,166 @@ def test_a_deleted_app_keeps_its_history():
     service().request("DELETE", "/v1/apps/late")
     equal(calls("late"), [record], "calls of an app that is gone")
     equal(log_of(record), b"said x\n", "log of an app that is gone")
+
+
+# --- metrics ------------------------------------------------------------------------------------------------------
+
+
+Sample = collections.namedtuple("Sample", "name labels value")
+Family = collections.namedtuple("Family", "name type documentation samples")
+
+
+def parse(text):
+    """The families by name, as Prometheus' parser reads them: counters lose their _total."""
+    done = subprocess.run(["/usr/bin/python3", "-c", ORACLE], input=text, capture_output=True, text=True, check=False)
+    equal((done.returncode, done.stderr), (0, ""), f"the parser about {text}")
+    return {f[0]: Family(*f[:3], [Sample(*s) for s in f[3]]) for f in json.loads(done.stdout)}
+
+
+def scrape():
+    answer = ask("/metrics")
+    equal((answer.status, answer.headers["Content-Type"]), (200, "text/plain; version=0.0.4; charset=utf-8"), "/metrics")
+    return parse(answer.text)
+
+
+def value(families, sample, **labels):
+    """The value of one sample, or None."""
+    for family in families.values():
+        for found in family.samples:
+            if found.name == sample and found.labels == labels:
+                return found.value
+    return None
+
+
+def test_metrics_keep_to_the_conventions():
+    prepare("conv")
+    run("conv", "say x")
+    text, families = ask("/metrics").text, scrape()
+    check(text.endswith("\n"), "the last line ends")
+    for name, family in families.items():
+        check(re.fullmatch(r"(ferrite|process)_[a-z0-9_]+", name), f"name {name}")
+        check(family.documentation.strip().endswith("."), f"{name}: help {family.documentation!r}")
+        check(family.type in ("counter", "gauge", "histogram"), f"{name}: type {family.type}")
+        full = name + ("_total" if family.type == "counter" else "")
+        equal((text.count(f"# HELP {full} "), text.count(f"# TYPE {full} ")), (1, 1), f"head of {full}")
+        check(not re.search(r"_(us|ms|micros|millis|kib|mib|percent)(_|$)", name), f"{name}: not a base unit")
+        check(family.type != "gauge" or not re.search(r"_(total|count|sum|bucket)$", name), f"{name}: a gauge")
+        seen = [(s.name, tuple(sorted(s.labels.items()))) for s in family.samples]
+        equal(len(seen), len(set(seen)), f"{name}: samples that are there once")
+        check(all(re.fullmatch(r"[a-z_]+", label) for s in family.samples for label in s.labels), f"{name}: labels")
+        if family.type == "histogram":
+            check(name.endswith("_seconds"), f"{name}: unit")
+            check_histogram(family)
+    if shutil.which("promtool"):
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+        equal((done.returncode, done.stdout + done.stderr), (0, ""), "promtool")
+
+
+def check_histogram(family):
+    groups = {}
+    for sample in family.samples:
+        labels = tuple(sorted((k, v) for k, v in sample.labels.items() if k != "le"))
+        groups.setdefault(labels, []).append(sample)
+    for labels, samples in groups.items():
+        buckets = [s for s in samples if s.name == family.name + "_bucket"]
+        bounds = [float(s.labels["le"]) for s in buckets]
+        equal(bounds, sorted(set(bounds)), f"bounds of {family.name} {labels}")
+        equal(buckets[-1].labels["le"], "+Inf", f"last bound of {family.name} {labels}")
+        counts = [s.value for s in buckets]
+        equal(counts, sorted(counts), f"buckets of {family.name} {labels} add up")
+        total = [s.value for s in samples if s.name == family.name + "_count"]
+        equal(total, [counts[-1]], f"count of {family.name} {labels}")
+        equal(len([s for s in samples if s.name == family.name + "_sum"]), 1, f"sum of {family.name} {labels}")
+
+
+def test_metrics_count_what_happens():
+    prepare("count")
+    service().create_route("count", "/short", "observe/count:1", memory=32, timeout=1)
+    before = scrape()
+    run("count", "say abc")
+    run("count", "say defg")
+    run("count", "exit 1", 500)
+    run("count", "sleep", 504, "/short")
+    after = scrape()
+
+    def risen(sample, **labels):
+        return value(after, sample, **labels) - (value(before, sample, **labels) or 0)
+
+    for outcome, wanted in (("success", 2), ("error", 1), ("timeout", 1)):
+        equal(risen("ferrite_calls_total", app="count", outcome=outcome), wanted, f"calls with {outcome}")
+    equal(value(after, "ferrite_calls_total", app="count", outcome="oom"), None, "an outcome that never was")
+    equal(risen("ferrite_call_output_bytes_total"), 7, "bytes out")
+    equal(risen("ferrite_call_input_bytes_total"), len("say abcsay defgexit 1sleep"), "bytes in")
+    for histogram in ("ferrite_call_queue_seconds", "ferrite_call_run_seconds"):
+        equal(risen(histogram + "_count"), 4, histogram)
+    equal(risen("ferrite_call_start_seconds_count", kind="cold"), 4, "cold starts")
+    check(risen("ferrite_call_run_seconds_sum") >= 1, "run time")
+    check(risen("ferrite_call_run_seconds_bucket", le="1") <= 3, "the time-out is in none of the short buckets")
+    check(risen("ferrite_http_responses_total", code="2xx") >= 2, "answers")
+    equal(risen("ferrite_http_responses_total", code="5xx"), 2, "answers")
+
+
+def test_gauges_show_what_is_there():
+    prepare("gauge", timeout=100)
+    equal(value(scrape(), "ferrite_memory_budget_bytes"), 256 << 20, "budget")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(service().socket_path)
+        s.sendall(b"POST /r/gauge/do HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nsleep")
+        wait_for(lambda: value(scrape(), "ferrite_instances", state="busy") == 1, "one busy instance")
+        now = scrape()
+        equal(value(now, "ferrite_memory_reserved_bytes"), 32 << 20, "reserved")
+        equal((value(now, "ferrite_calls_running"), value(now, "ferrite_calls_waiting")), (1, 0), "calls")
+        equal(ask("/stats").json["Running"], 1, "/stats")
+        equal(value(now, "ferrite_http_connections"), 2, "connections: this one and the caller's")
+    wait_for(lambda: value(scrape(), "ferrite_instances", state="busy") == 0, "none")
+    wait_for(lambda: value(scrape(), "ferrite_memory_reserved_bytes") == 0, "all memory is back")
+    now = scrape()
+    for server in ("ferrite-sandbox", "ferrite-rootfs", "ferrite-gpu"):
+        equal(value(now, "ferrite_server_up", server=server), 1, server)
+    gpus = ask("/v1/gpus").json["gpus"]
+    for gpu in gpus:
+        labels = {"gpu": str(gpu["index"]), "uuid": gpu["uuid"]}
+        equal(value(now, "ferrite_gpu_memory_bytes", **labels), gpu["memory_total"], "GPU memory")
+        equal(value(now, "ferrite_gpu_memory_reserved_bytes", **labels), gpu["memory_declared"], "GPU memory in use")
+    check(gpus, "there is a device")
+    api = service().servers()["ferrite-api"]
+    status = Path(f"/proc/{api}/status").read_text()
+    resident = int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10
+    shown = value(now, "process_resident_memory_bytes")
+    check(abs(shown - resident) < 4 << 20, f"resident memory: {shown}, /proc has {resident}")
+    fds = len(list(Path(f"/proc/{api}/fd").iterdir()))
+    check(abs(value(now, "process_open_fds") - fds) <= 2, f"descriptors: {fds}")
+    ticks = int(Path(f"/proc/{api}/stat").read_text().rsplit(")", 1)[1].split()[19])
+    boot = int(re.search(r"btime (\d+)", Path("/proc/stat").read_text())[1])
+    began = boot + ticks / os.sysconf("SC_CLK_TCK")
+    check(abs(value(now, "process_start_time_seconds") - began) < 5, f"start: {began}")
+    check(value(now, "process_cpu_seconds_total") > 0, "processor time")
+    info = [s for s in now["ferrite_build_info"].samples]
+    equal((len(info), info[0].value, info[0].labels["interface"]), (1, 1, "0.2.72"), "build")
+
+
+def test_metrics_without_the_gpu_server():
+    """One server that is down takes nothing but its own figures away."""
+    with Service(environment={**SETTINGS, "FERRITE_RESTART_DELAY": "2"}) as own:
+        def up():
+            answer = own.request("GET", "/metrics")
+            equal(answer.status, 200, "/metrics")
+            shown = re.search(r'^ferrite_server_up{server="ferrite-gpu"} ([01])$', answer.text, re.M)
+            return int(shown[1]), "ferrite_gpu_memory_bytes" in answer.text
+
+        equal(up(), (1, True), "with it")
+
+        def down():
+            # The first restart is immediate, the second one waits.
+            with contextlib.suppress(KeyError, ProcessLookupError):
+                os.kill(own.servers()["ferrite-gpu"], signal.SIGKILL)
+            return up() == (0, False)
+
+        wait_for(down, "without it")
+        wait_for(lambda: up() == (1, True), "with a new one")
+
+
+# --- the history over time ----------------------------------------------------------------------------------------
 
 
 def one_call(own, text):
