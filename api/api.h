@@ -3,7 +3,7 @@
  *
  * Threads: `control` is the main thread (control channel, channels to the other servers, admission timer). `loops` are
  * the HTTP threads; a request, and the call it makes, stay in the loop that accepted them. `writer` is the one thread
- * that changes the store.
+ * that changes the store. The task queue has a thread of its own, and so has the queue at API_URL.
  */
 #ifndef FERRITE_API_API_H
 #define FERRITE_API_API_H
@@ -12,6 +12,7 @@
 #include "api/loglimit.h"
 #include "api/metrics.h"
 #include "api/path.h"
+#include "api/queue.h"
 #include "api/recorder.h"
 #include "api/spool.h"
 #include "api/store.h"
@@ -26,6 +27,8 @@
 
 struct settings {
 	char store_path[512];
+	char queue_path[512];
+	char api_url[1024];	   /* empty: no queue but ours */
 	char spool_dir[512];	   /* uploads on their way to ferrite-rootfs */
 	char jwt_auth_key[256];	   /* empty: no service authentication */
 	uint64_t memory_bytes;	   /* of all running instances together */
@@ -39,6 +42,9 @@ struct settings {
 	struct history_limits history;
 	uint64_t log_bytes; /* of one call's standard error, kept in the history */
 	unsigned n_loops;
+	unsigned async_workers;	 /* 0: no task is run here */
+	uint64_t max_task_bytes; /* payload of one task */
+	struct queue_limits queue;
 	struct http_limits http;
 };
 
@@ -46,6 +52,8 @@ struct api;
 struct dispatcher;
 struct env;
 struct peers;
+struct remote;
+struct runner;
 
 struct api_loop {
 	struct worker worker;
@@ -64,6 +72,11 @@ struct api_loop {
 	size_t scratch_size;
 };
 
+/* How many tasks run at a time, wherever they come from; see task_run.h. */
+struct task_slots {
+	_Atomic unsigned used, limit;
+};
+
 struct api {
 	struct settings settings; /* changed by the control thread, with the lock held */
 	pthread_mutex_t settings_lock;
@@ -74,6 +87,11 @@ struct api {
 	struct http_shared http;
 	struct spool_totals spools;
 	struct dispatcher *dispatcher;
+	struct queue *queue;
+	struct runner *runner; /* our workers of our queue */
+	struct remote *remote; /* our workers of the queue at API_URL, or NULL */
+	struct task_slots task_slots;
+	_Atomic unsigned tasks_running, next_loop;
 	struct peers *peers;
 	struct recorder *recorder;
 	unsigned n_listeners;

@@ -77,6 +77,47 @@ int budget_enter(struct budget *budget, struct budget_wait *wait)
 	return r;
 }
 
+/* It may take more than its half where nobody else wants it: only who comes next has to wait. */
+static bool half_is_free(const struct budget *budget)
+{
+	return budget->n_waiting == 0 && budget->used < budget->total / 2;
+}
+
+int budget_try_half(struct budget *budget, uint64_t bytes)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&budget->lock);
+	if (bytes > budget->total)
+		r = -E2BIG;
+	else if (half_is_free(budget) && fits(budget, bytes))
+		budget->used += bytes;
+	else
+		r = -EAGAIN;
+	pthread_mutex_unlock(&budget->lock);
+	return r;
+}
+
+uint64_t budget_over_half(struct budget *budget)
+{
+	uint64_t over;
+
+	pthread_mutex_lock(&budget->lock);
+	over = budget->used < budget->total / 2 ? 0 : budget->used - budget->total / 2 + 1;
+	pthread_mutex_unlock(&budget->lock);
+	return over;
+}
+
+bool budget_has_half(struct budget *budget)
+{
+	bool free;
+
+	pthread_mutex_lock(&budget->lock);
+	free = half_is_free(budget);
+	pthread_mutex_unlock(&budget->lock);
+	return free;
+}
+
 bool budget_cancel(struct budget *budget, struct budget_wait *wait)
 {
 	bool queued;

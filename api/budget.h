@@ -39,6 +39,12 @@ void budget_limit(struct budget *budget, uint64_t total, unsigned max_waiting, u
 
 /* 0: let in; -EINPROGRESS: waits, the task will run; -E2BIG: more than the total; -ENOBUFS: the line is full. */
 int budget_enter(struct budget *budget, struct budget_wait *wait);
+/* For what can wait elsewhere and must leave half of the memory to others: 0: let in; -EAGAIN: not now; -E2BIG. */
+int budget_try_half(struct budget *budget, uint64_t bytes);
+/* What has to be given back before budget_try_half() can let in anything. */
+uint64_t budget_over_half(struct budget *budget);
+/* Whether budget_try_half() could let in anything now. */
+bool budget_has_half(struct budget *budget);
 /* Leaves the line. False: the wait is over already, the task runs (or ran). */
 bool budget_cancel(struct budget *budget, struct budget_wait *wait);
 /* Gives back what was let in. */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* A random (version 4) UUID. */
-static void make_id(char *id)
+void call_make_id(char *id)
 {
 	unsigned char b[16];
 
@@ -75,7 +75,7 @@ struct call *call_new(struct http_request *request, struct function *function)
 
 	if (!call)
 		return NULL;
-	make_id(call->id);
+	call_make_id(call->id);
 	call->request = request;
 	call->received_us = request->received_us;
 	request->user = call;

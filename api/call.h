@@ -90,6 +90,8 @@ struct call {
 	uint64_t received_us, admitted_us, executed_us;
 };
 
+/* A fresh id: CALL_ID_LENGTH characters and the terminator. */
+void call_make_id(char *id);
 /* Both take over the reference to FUNCTION. NULL: no memory. */
 struct call *call_new(struct http_request *request, struct function *function);
 struct call *call_new_task(struct api_loop *loop, struct function *function, struct call_task *task);

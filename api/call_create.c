@@ -371,17 +371,21 @@ static void run_wait_over(struct worker_task *task)
 
 void call_reserve(struct call *call)
 {
+	struct budget *budget = &call->loop->api->dispatcher->budget;
 	int r;
 
 	call->wait.bytes = call->function->memory_bytes;
 	call->wait.task.run = run_wait_over;
 	call->stage = CALL_WAITING;
-	r = budget_enter(&call->loop->api->dispatcher->budget, &call->wait);
+	if (call->task)
+		r = budget_try_half(budget, call->wait.bytes);
+	else
+		r = budget_enter(budget, &call->wait);
 	if (r == 0)
 		on_admitted(call);
 	else if (r == -ENOBUFS)
 		call_fail(call, CALL_REFUSED, 503, "The runner queue is full");
-	else if (r == -E2BIG)
+	else if (r == -E2BIG || r == -EAGAIN)
 		call_fail(call, CALL_REFUSED, 503, "Task timed out. No available memory.");
 	else
 		hot_wait_for_memory(call);

@@ -47,6 +47,15 @@ void hot_make_room(struct dispatcher *dispatcher)
 		(void)pools_make_room(&dispatcher->pools, lacking - coming);
 }
 
+void hot_make_half(struct dispatcher *dispatcher)
+{
+	uint64_t over = budget_over_half(&dispatcher->budget);
+	uint64_t coming = atomic_load(&dispatcher->room_coming);
+
+	if (over > coming)
+		(void)pools_make_room(&dispatcher->pools, over - coming);
+}
+
 /* --- the turn ----------------------------------------------------------------------------------------------------- */
 
 static void stop_timer(struct call *call)

@@ -24,11 +24,13 @@ void hot_not_started(struct call *call);
 /* An instance that can go on is given back; the call's own use of it is over. */
 void hot_give_back(struct call *call);
 /*
- * The instance of the call is gone, or is no good. True: it cannot have seen anything of it, and the call goes on with another. That
- * happens once to a call.
+ * The instance of the call is gone, or is no good. True: it cannot have seen anything of it, and the call goes on with
+ * another. That happens once to a call.
  */
 bool hot_retry(struct call *call);
 
+/* Ends idle instances when they keep tasks from their half of the memory. Any thread. */
+void hot_make_half(struct dispatcher *dispatcher);
 /* Ends idle instances when the first call that waits for memory needs theirs. Any thread. */
 void hot_make_room(struct dispatcher *dispatcher);
 

@@ -9,6 +9,7 @@
 #include "api/run.h"
 #include "api/scrape.h"
 #include "api/status.h"
+#include "api/tasks.h"
 
 #include "supervisor/util.h"
 
@@ -34,6 +35,10 @@ static const struct endpoint endpoints[] = {
 	{"/", BIT(GET), false, status_banner},
 	{"/version", BIT(GET), false, status_version},
 	{"/stats", BIT(GET), false, status_stats},
+	{"/tasks", BIT(GET), true, tasks_reserve},
+	{"/tasks", BIT(DELETE), true, tasks_acknowledge},
+	{"/v1/tasks", BIT(GET), true, tasks_reserve},
+	{"/v1/tasks", BIT(DELETE), true, tasks_acknowledge},
 	{"/healthz", BIT(GET) | BIT(HEAD), false, health_get},
 	{"/metrics", BIT(GET), true, scrape_metrics},
 	{"/readyz", BIT(GET) | BIT(HEAD), false, status_ready},

@@ -1,5 +1,6 @@
 #include "api/run.h"
 
+#include "api/async.h"
 #include "api/call.h"
 #include "api/jwt.h"
 #include "supervisor/log.h"
@@ -85,14 +86,6 @@ static bool allowed(struct http_request *request, const struct function *functio
 	return false;
 }
 
-/* What this version cannot do is refused before anything runs. */
-static const char *missing_capability(const struct function *function)
-{
-	if (function->async)
-		return "Routes of type async are not available in this version";
-	return NULL;
-}
-
 void run_function(struct http_request *request, const struct path_match *match)
 {
 	struct api_loop *loop = api_loop_of(request);
@@ -101,7 +94,6 @@ void run_function(struct http_request *request, const struct path_match *match)
 	struct call *call;
 	enum function_missing missing;
 	struct err err = ERR_INIT;
-	const char *refusal;
 
 	path_clean(match->rest);
 	if (functions_find(&api->dispatcher->functions, loop->store, atomic_load(&api->generation), match->app,
@@ -119,10 +111,8 @@ void run_function(struct http_request *request, const struct path_match *match)
 		function_unref(function);
 		return;
 	}
-	refusal = missing_capability(function);
-	if (refusal) {
-		api_reply_error(request, 501, "%s", refusal);
-		function_unref(function);
+	if (function->async) {
+		async_call(request, function);
 		return;
 	}
 	call = call_new(request, function);

@@ -4,7 +4,9 @@
 #include "api/env.h"
 #include "api/health.h"
 #include "api/peers.h"
+#include "api/remote.h"
 #include "api/router.h"
+#include "api/runner.h"
 #include "api/settings.h"
 
 #include "supervisor/log.h"
@@ -48,6 +50,9 @@ static int on_config(void *context, const char *key, const char *value, bool rel
 		return r;
 	budget_limit(&api->dispatcher->budget, api->settings.memory_bytes, api->settings.max_waiting,
 		     api->settings.max_wait_us);
+	atomic_store(&api->task_slots.limit, api->settings.async_workers);
+	if (api->queue)
+		queue_limit(api->queue, &api->settings.queue);
 	for (unsigned i = 0; i < api->n_loops; i++)
 		if (!atomic_exchange(&api->loops[i].settings_posted, true))
 			worker_post(&api->loops[i].worker, &api->loops[i].settings_task);
@@ -88,7 +93,7 @@ static void on_drain_check(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (atomic_load(&service->api.http.connections) == 0 ||
+	if ((atomic_load(&service->api.http.connections) == 0 && atomic_load(&service->api.tasks_running) == 0) ||
 	    (service->drain_deadline_us && clock_monotonic_us() >= service->drain_deadline_us))
 		worker_stop(&service->api.control);
 }
@@ -101,7 +106,11 @@ static void on_drain(void *context, uint64_t deadline_us)
 
 	if (atomic_exchange(&api->draining, true))
 		return;
-	log_info("draining", LOG_INT("connections", atomic_load(&api->http.connections)));
+	log_info("draining", LOG_INT("connections", atomic_load(&api->http.connections)),
+		 LOG_INT("tasks", atomic_load(&api->tasks_running)));
+	runner_stop(api->runner);
+	if (api->remote)
+		remote_stop(api->remote);
 	service->drain_deadline_us = deadline_us;
 	for (unsigned i = 0; i < api->n_loops; i++) {
 		api->loops[i].drain_task.run = run_drain;
@@ -162,6 +171,27 @@ static int open_loop(struct api *api, struct err *err)
 	return r;
 }
 
+/* Each node works its own queue, and one at API_URL where that is another's. */
+static int open_queue(struct api *api, struct err *err)
+{
+	const struct settings *settings = &api->settings;
+	int r;
+
+	if (!*settings->queue_path)
+		return err_set(err, EINVAL, "no place for the queue was given (state_dir or mq_url)");
+	if (strcmp(settings->queue_path, settings->store_path) == 0)
+		return err_set(err, EINVAL, "db_url and mq_url name the same file, %s", settings->queue_path);
+	atomic_store(&api->task_slots.limit, settings->async_workers);
+	r = runner_open(api, &api->runner, err);
+	if (r == 0)
+		r = queue_open(settings->queue_path, &settings->queue, runner_changed, api->runner, &api->queue, err);
+	if (r == 0)
+		r = runner_start(api->runner, err);
+	if (r == 0 && *settings->api_url && !remote_is_us(settings->api_url, api->listen_fds, api->n_listeners))
+		r = remote_open(api, settings->api_url, &api->remote, err);
+	return r;
+}
+
 static int open_all(struct service *service, struct err *err)
 {
 	struct api *api = &service->api;
@@ -172,6 +202,8 @@ static int open_all(struct service *service, struct err *err)
 	if (!*api->settings.store_path)
 		return err_set(err, EINVAL, "no place for the store was given (state_dir or db_url)");
 	r = store_open(api->settings.store_path, true, &api->writer_store, err);
+	if (r == 0)
+		r = open_queue(api, err);
 	if (r == 0)
 		r = worker_open(&api->writer, 0, api, err);
 	if (r == 0)
@@ -194,7 +226,24 @@ static int start_all(struct api *api, struct err *err)
 
 	for (unsigned i = 0; r == 0 && i < api->n_loops; i++)
 		r = worker_start(&api->loops[i].worker, err);
+	if (r == 0)
+		r = queue_start(api->queue, err);
+	if (r == 0 && api->remote)
+		r = remote_start(api->remote, err);
 	return r < 0 ? r : server_ready(&api->server, err);
+}
+
+/* What the loops still had for the queue is done; the tasks that run are the next service's. */
+static void close_queue(struct api *api)
+{
+	if (api->remote)
+		remote_join(api->remote);
+	if (api->queue) {
+		queue_stop(api->queue);
+		for (unsigned i = 0; i < api->n_loops; i++)
+			worker_flush(&api->loops[i].worker);
+		queue_flush(api->queue);
+	}
 }
 
 static void close_all(struct service *service)
@@ -206,6 +255,9 @@ static void close_all(struct service *service)
 			worker_stop(&api->loops[i].worker);
 	for (unsigned i = 0; i < api->n_loops; i++)
 		worker_join(&api->loops[i].worker);
+	if (api->runner)
+		runner_stop(api->runner);
+	close_queue(api);
 	if (api->writer.running)
 		worker_stop(&api->writer);
 	worker_join(&api->writer);
@@ -233,6 +285,9 @@ static void close_all(struct service *service)
 	peers_close(api->peers);
 	dispatcher_close(api->dispatcher);
 	worker_close(&api->control);
+	remote_close(api->remote);
+	runner_close(api->runner);
+	queue_close(api->queue);
 	store_close(api->writer_store);
 	for (unsigned i = 0; i < api->n_listeners; i++)
 		fd_close(&api->listen_fds[i]);

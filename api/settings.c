@@ -20,6 +20,11 @@
 #define HISTORY_LOG_BYTES     (64 * KIB)
 #define HISTORY_LOG_BYTES_MAX (4 * MIB)
 #define RESERVED_PERCENT      10 /* of the machine's memory, for everything that is no function */
+#define ASYNC_WORKERS	      16
+#define TASK_BYTES	      (64 * MIB)
+#define TASKS_MAX	      100000
+#define QUEUE_BYTES	      GIB
+#define TASK_ATTEMPTS	      10
 
 /*
  * Connections get no more than a quarter of the descriptors. Where they took the last one, a message of another server
@@ -51,6 +56,9 @@ void settings_default(struct settings *settings)
 		.history = {.calls = HISTORY_CALLS, .age_us = HISTORY_AGE_US, .bytes = HISTORY_BYTES},
 		.log_bytes = HISTORY_LOG_BYTES,
 		.n_loops = (unsigned)MIN(MAX(n, 1), LOOPS_MAX),
+		.async_workers = ASYNC_WORKERS,
+		.max_task_bytes = TASK_BYTES,
+		.queue = {.tasks = TASKS_MAX, .bytes = QUEUE_BYTES, .attempts = TASK_ATTEMPTS},
 		.http = HTTP_LIMITS_DEFAULT,
 	};
 	settings->http.connections = cap_connections(settings->http.connections);
@@ -63,18 +71,18 @@ static int set_path(char *buffer, size_t size, const char *folder, const char *n
 	return n > 0 && (size_t)n < size ? 0 : err_set(err, ENAMETOOLONG, "the path is too long");
 }
 
-/* sqlite:PATH, sqlite://PATH, or nothing. */
-static int set_database(struct settings *settings, const char *url, struct err *err)
+/* sqlite:PATH, sqlite://PATH, or nothing. WHAT: "db" or "mq", as the original says it. */
+static int set_database(char *path, size_t size, const char *what, const char *url, struct err *err)
 {
 	size_t scheme = strcspn(url, ":");
 
 	if (!*url)
 		return 0;
 	if (strncmp(url, "sqlite:", 7) != 0)
-		return err_set(err, EINVAL, "db type not supported %.*s (sqlite:PATH is)", (int)MIN(scheme, (size_t)64),
-			       url);
+		return err_set(err, EINVAL, "%s type not supported %.*s (sqlite:PATH is)", what,
+			       (int)MIN(scheme, (size_t)64), url);
 	url += strncmp(url + 7, "//", 2) == 0 ? 9 : 7;
-	return set_path(settings->store_path, sizeof(settings->store_path), url, "", err);
+	return set_path(path, size, url, "", err);
 }
 
 static int set_size(uint64_t *bytes, const char *value, struct err *err)
@@ -112,6 +120,40 @@ static int set_seconds(uint64_t *us, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_state_dir(struct settings *settings, const char *folder, struct err *err)
+{
+	int r = set_path(settings->spool_dir, sizeof(settings->spool_dir), folder, "", err);
+
+	if (r == 0 && !*settings->store_path)
+		r = set_path(settings->store_path, sizeof(settings->store_path), folder, "/ferrite.db", err);
+	if (r == 0 && !*settings->queue_path)
+		r = set_path(settings->queue_path, sizeof(settings->queue_path), folder, "/queue.db", err);
+	if (r == 0)
+		r = set_path(settings->history_path, sizeof(settings->history_path), folder, "/calls.db", err);
+	return r;
+}
+
+static int set_task_limit(struct settings *settings, const char *key, const char *value, struct err *err)
+{
+	uint64_t number = 0;
+	int r = 0;
+
+	if (strcmp(key, "max_task_bytes") == 0)
+		return set_size(&settings->max_task_bytes, value, err);
+	if (strcmp(key, "max_queue_bytes") == 0)
+		return set_size(&settings->queue.bytes, value, err);
+	if (strcmp(key, "max_tasks") == 0)
+		return set_number(1, 100000000, &settings->queue.tasks, value, err);
+	if (strcmp(key, "task_attempts") == 0) {
+		r = set_number(1, 1000, &number, value, err);
+		settings->queue.attempts = r < 0 ? settings->queue.attempts : (unsigned)number;
+	} else if (strcmp(key, "async_workers") == 0) {
+		r = set_number(0, 1024, &number, value, err);
+		settings->async_workers = r < 0 ? settings->async_workers : (unsigned)number;
+	}
+	return r;
+}
+
 static int set_limit(struct settings *settings, const char *key, const char *value, struct err *err)
 {
 	uint64_t number = 0;
@@ -145,6 +187,8 @@ static int set_limit(struct settings *settings, const char *key, const char *val
 		r = set_number(0, HISTORY_LOG_BYTES_MAX, &settings->log_bytes, value, err);
 	} else if (strcmp(key, "memory_total") == 0) {
 		r = set_size(&settings->memory_bytes, value, err);
+	} else {
+		r = set_task_limit(settings, key, value, err);
 	}
 	return r;
 }
@@ -158,16 +202,15 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 			       ? 0
 			       : err_set(err, EINVAL, "longer than %zu bytes", sizeof(settings->jwt_auth_key) - 1);
 	if (!reload && strcmp(key, "db_url") == 0)
-		return set_database(settings, value, err);
-	if (!reload && strcmp(key, "state_dir") == 0) {
-		int r = set_path(settings->spool_dir, sizeof(settings->spool_dir), value, "", err);
-
-		if (r == 0)
-			r = set_path(settings->history_path, sizeof(settings->history_path), value, "/calls.db", err);
-		return r < 0 || *settings->store_path ? r
-						      : set_path(settings->store_path, sizeof(settings->store_path),
-								 value, "/ferrite.db", err);
-	}
+		return set_database(settings->store_path, sizeof(settings->store_path), "db", value, err);
+	if (!reload && strcmp(key, "mq_url") == 0)
+		return set_database(settings->queue_path, sizeof(settings->queue_path), "mq", value, err);
+	if (!reload && strcmp(key, "api_url") == 0)
+		return str_copy(settings->api_url, sizeof(settings->api_url), value)
+			       ? 0
+			       : err_set(err, EINVAL, "longer than %zu bytes", sizeof(settings->api_url) - 1);
+	if (!reload && strcmp(key, "state_dir") == 0)
+		return set_state_dir(settings, value, err);
 	if (!reload && strcmp(key, "api_threads") == 0) {
 		int r = set_number(1, LOOPS_MAX, &number, value, err);
 

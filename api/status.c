@@ -26,12 +26,13 @@ void status_version(struct http_request *request, const struct path_match *match
 
 void status_stats(struct http_request *request, const struct path_match *match)
 {
-	const struct dispatcher *dispatcher = api_loop_of(request)->api->dispatcher;
+	const struct api *api = api_loop_of(request)->api;
+	const struct dispatcher *dispatcher = api->dispatcher;
 	_cleanup_(text_done) struct text body = {0};
 
 	(void)match;
 	text_printf(&body, "{\"Queue\":%llu,\"Running\":%llu,\"Complete\":%llu}",
-		    (unsigned long long)atomic_load(&dispatcher->queued),
+		    (unsigned long long)(atomic_load(&dispatcher->queued) + queue_depth(api->queue)),
 		    (unsigned long long)atomic_load(&dispatcher->running),
 		    (unsigned long long)atomic_load(&dispatcher->complete));
 	api_reply(request, 200, &body);

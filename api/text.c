@@ -86,20 +86,20 @@ static size_t utf8_length(const unsigned char *at)
 	return n;
 }
 
-void text_json(struct text *text, const char *string)
+bool text_json_bytes(struct text *text, const void *bytes, size_t length)
 {
-	const unsigned char *at = (const unsigned char *)string;
+	const unsigned char *at = bytes, *end = at + length;
+	bool whole = true;
 
 	text_add(text, "\"", 1);
-	while (*at) {
-		size_t plain = 0;
+	while (at < end) {
+		const unsigned char *plain = at;
 		size_t n;
 
-		while (at[plain] >= 0x20 && at[plain] < 0x7f && at[plain] != '"' && at[plain] != '\\')
-			plain++;
-		text_add(text, at, plain);
-		at += plain;
-		if (!*at)
+		while (at < end && *at >= 0x20 && *at < 0x7f && *at != '"' && *at != '\\')
+			at++;
+		text_add(text, plain, (size_t)(at - plain));
+		if (at == end)
 			break;
 		n = utf8_length(at);
 		if (*at == '"' || *at == '\\')
@@ -112,7 +112,14 @@ void text_json(struct text *text, const char *string)
 			text_puts(text, "\\ufffd");
 		else
 			text_add(text, at, n);
+		whole = whole && n > 0;
 		at += n ? n : 1;
 	}
 	text_add(text, "\"", 1);
+	return whole;
+}
+
+void text_json(struct text *text, const char *string)
+{
+	(void)text_json_bytes(text, string, strlen(string));
 }

@@ -23,5 +23,7 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 
 /* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
 void text_json(struct text *text, const char *string);
+/* The same for bytes that may hold zeros and have a zero behind them; false: there was something that is no UTF-8. */
+bool text_json_bytes(struct text *text, const void *bytes, size_t length);
 
 #endif

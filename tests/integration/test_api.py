@@ -507,15 +507,6 @@ def test_missing_image():
     ask("DELETE", "/v1/apps/run/routes/missing")
 
 
-def test_what_is_not_there_yet_is_refused():
-    function("/cat", "cat")
-    for route, word in (({"type": "async"}, "async"),):
-        function("/later", "cat", **route)
-        answer = service().call("run", "/later", b"x")
-        check(answer.status == 501 and word in answer.message, answer.text)
-    ask("DELETE", "/v1/apps/run/routes/later")
-
-
 def test_memory_admission():
     function("/hold", "sleep 3; echo held", memory=200)
     function("/cat", "cat", memory=100)

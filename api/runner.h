@@ -1,0 +1,26 @@
+/*
+ * The service's own workers: they take tasks from our queue, as many at a time as there are slots, as long as less than
+ * half of the memory is in use; and acknowledge each after its run. What finds no room after all waits here for it, a
+ * few times, and then once more in the queue. Everything but the runs themselves happens in the queue's thread.
+ */
+#ifndef FERRITE_API_RUNNER_H
+#define FERRITE_API_RUNNER_H
+
+#include "api/queue.h"
+#include "api/task_run.h"
+
+struct runner;
+
+/* Must be there before the queue, whose changes it is told by runner_changed(). */
+int runner_open(struct api *api, struct runner **ret_runner, struct err *err);
+/* Begins to take tasks, once the loops run. */
+int runner_start(struct runner *runner, struct err *err);
+/* Any thread: takes no more; what runs goes on. */
+void runner_stop(struct runner *runner);
+/* When no thread runs any more. What runs is forgotten: the queue has it still. */
+void runner_close(struct runner *runner);
+
+/* Queue's thread: there may be something to take. CONTEXT is the runner. */
+void runner_changed(void *context);
+
+#endif
