@@ -16,6 +16,8 @@ FUNCTIONS = {
     "env": {"Entrypoint": ["/function", "env"]},
     "act": {"Entrypoint": ["/function", "act"]},
     "hot": {"Entrypoint": ["/function", "hot"]},
+    "hot-echo": {"Entrypoint": ["/function", "hot", "echo"]},
+    "hot-again": {"Entrypoint": ["/function", "hot"], "Env": ["AGAIN=yes"]},
     "hot-early": {"Entrypoint": ["/function", "hot", "early"]},
     "hot-gone": {"Entrypoint": ["/function", "act"], "Cmd": ["exit 3"]},
     "hot-text": {"Entrypoint": ["/function", "act"], "Cmd": ["out this is no HTTP", "sleep 60000"]},

@@ -441,7 +441,9 @@ def become_subreaper():
 
 
 def alone():
-    """True where no other ferrited runs, so that everything new on the host is this service's."""
+    """True where no other ferrited runs, ours or another's, so that everything new on the host is this service's."""
+    if any(state_of(pid) not in ("Z", "X", "") for pid in own_children):
+        return False
     mine = set(descendants_of(os.getpid()))
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) not in mine and comm_of(int(entry)).startswith(("ferrite", "test_")):

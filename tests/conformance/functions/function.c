@@ -222,7 +222,7 @@ static struct text read_all(void)
 }
 
 /* One request with its body; false at the end of the input. The head is read byte by byte: what follows is not ours. */
-static bool read_request(struct text *request, char **ret_body)
+static bool read_request(struct text *request, struct text *body)
 {
 	char block[65536];
 	size_t head = 0, wanted = 1;
@@ -242,7 +242,7 @@ static bool read_request(struct text *request, char **ret_body)
 			wanted = length ? strtoul(length + 17, NULL, 10) : 0;
 		}
 	}
-	*ret_body = strdup(request->data + head);
+	add(body, request->data + head, wanted);
 	return true;
 }
 
@@ -292,25 +292,31 @@ static void reply(const struct answer *answer)
 
 static int hot(int argc, char **argv)
 {
-	if (argc > 2 && strcmp(argv[2], "early") == 0)
+	const char *habit = argc > 2 ? argv[2] : "";
+
+	if (strcmp(habit, "early") == 0)
 		put("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly", 43);
 	for (;;) {
-		struct text request = {0};
+		struct text request = {0}, body = {0};
 		struct answer answer = {0};
-		char *body;
 
 		if (!read_request(&request, &body))
 			return 0;
 		calls++;
 		add(&answer.body, "", 0);
-		act_all(body, argc, argv, &request, &answer);
+		if (strcmp(habit, "echo") == 0)
+			add(&answer.body, body.data, body.length);
+		else if (body.length == 0)
+			add(&answer.body, request.data, request.length);
+		else
+			act_all(body.data, argc, argv, &request, &answer);
 		if (answer.garbage)
 			put("this is no HTTP\r\n\r\n", 19);
 		else
 			reply(&answer);
 		if (answer.until_close || answer.last)
 			return 0;
-		free(body);
+		free(body.data);
 		free(request.data);
 		free(answer.body.data);
 		free(answer.headers.data);
