@@ -20,7 +20,7 @@ FUNCTIONS = {
     "hot-again": {"Entrypoint": ["/function", "hot"], "Env": ["AGAIN=yes"]},
     "hot-early": {"Entrypoint": ["/function", "hot", "early"]},
     "hot-gone": {"Entrypoint": ["/function", "act"], "Cmd": ["exit 3"]},
-    "hot-text": {"Entrypoint": ["/function", "act"], "Cmd": ["out this is no HTTP", "sleep 60000"]},
+    "hot-text": {"Entrypoint": ["/function", "act"], "Cmd": ["out this is no HTTP", "flush", "sleep 60000"]},
     "hot-silent": {"Entrypoint": ["/function", "act"], "Cmd": ["sleep 600000"]},
     "settings": {
         "Entrypoint": ["/function", "act"], "Cmd": ["args", "cwd", "ids", "env"], "WorkingDir": "/work", "User": "1000:1000",

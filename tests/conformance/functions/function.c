@@ -7,10 +7,11 @@
  *	function hot [early]		serves HTTP requests from standard input; the body of each is commands, a line
  *each; with "early" it writes an answer before it is asked
  *
- * Commands: out TEXT, bytes N, flood, err TEXT, sleep MILLISECONDS, exit CODE, kill SIGNAL, alloc MIB, args, cwd, ids,
- * env, interfaces, id (a name of this process, and its calls so far). Only hot: raw (the request as it came), status
- *LINE, header LINE, chunked, slow (a byte at a time), until-close (no length, ends afterwards), twice (a second answer
- *nobody asked for), last (ends after the answer), interim (100 Continue comes first), garbage (no HTTP).
+ * Commands: out TEXT, bytes N, flush (writes what is there), flood, err TEXT, sleep MILLISECONDS, exit CODE, kill
+ *SIGNAL, alloc MIB, args, cwd, ids, env, interfaces, id (a name of this process, and its calls so far). Only hot: raw
+ *(the request as it came), status LINE, header LINE, chunked, slow (a byte at a time), until-close (no length, ends
+ *afterwards), twice (a second answer nobody asked for), last (ends after the answer), interim (100 Continue comes
+ *first), garbage (no HTTP).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -163,6 +164,9 @@ static void act(char *line, int argc, char **argv, const struct text *request, s
 		dprintf(2, "%s\n", rest);
 	} else if (strcmp(line, "bytes") == 0) {
 		add_bytes(&answer->body, strtoul(rest, NULL, 10));
+	} else if (strcmp(line, "flush") == 0) {
+		put(answer->body.data, answer->body.length);
+		answer->body.length = 0;
 	} else if (strcmp(line, "flood") == 0) {
 		flood();
 	} else if (strcmp(line, "sleep") == 0) {
