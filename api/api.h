@@ -66,9 +66,9 @@ struct api_loop {
 	struct worker_task drain_task;
 	struct loglimit failures; /* calls that failed, in the log */
 	struct metrics metrics;
-	struct record_feed feed;  /* calls that ended, on their way to the history */
-	struct env *env;	  /* for the variables of one call at a time */
-	char *scratch;		  /* for decoded paths */
+	struct record_feed feed; /* calls that ended, on their way to the history */
+	struct env *env;	 /* for the variables of one call at a time */
+	char *scratch;		 /* for decoded paths */
 	size_t scratch_size;
 };
 

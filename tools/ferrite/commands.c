@@ -52,6 +52,29 @@ static const struct cli_option init_options[] = {
 	{0, NULL, NULL, NULL},
 };
 
+static const struct cli_option calls_options[] = {
+	{'n', "limit", "N", "at most so many (default 100, at most 1000)"},
+	{'s', "status", "STATUS", "504, 5xx, failed, or success, error, oom, timeout, refused, broken, cancelled"},
+	{'p', "path", "PATH", "only calls of this route"},
+	{0, "since", "TIME", "made then or later: 10min, 2h, 7d (ago), or 2026-11-22T06:02:43Z"},
+	{'f', "follow", NULL, "go on with the calls that end from now on, until interrupted"},
+	{0, NULL, NULL, NULL},
+};
+
+static const struct cli_option logs_options[] = {
+	{'n', "limit", "N", "of the newest so many calls (default 10, at most 1000)"},
+	{'s', "status", "STATUS", "only of calls that ended so; see calls"},
+	{0, "since", "TIME", "only of calls that were made then or later; see calls"},
+	{'f', "follow", NULL, "go on with the calls that end from now on, until interrupted"},
+	{0, NULL, NULL, NULL},
+};
+
+static const struct cli_option top_options[] = {
+	{'i', "interval", "SECONDS", "between two looks (default 1)"},
+	{0, "once", NULL, "look once, over one interval, and end"},
+	{0, NULL, NULL, NULL},
+};
+
 static const struct cli_option doctor_options[] = {
 	{0, "state-dir", "DIR", "where ferrited keeps its images (default /var/lib/ferrite)"},
 	{0, NULL, NULL, NULL},
@@ -93,8 +116,12 @@ const struct cli_command cli_commands[] = {
 	{"images inspect", "NAME", "show an image", 1, 1, NULL, images_inspect},
 	{"images rm", "NAME", "forget an image", 1, 1, NULL, images_rm},
 	{"images gc", "", "remove what no image refers to", 0, 0, NULL, images_gc},
+	{"calls", "[APP]", "list the calls that have ended, the newest first", 0, 1, calls_options, calls_ls},
+	{"calls inspect", "APP ID", "show a call", 2, 2, NULL, calls_inspect},
+	{"logs", "APP [ID|PATH]", "print what calls wrote on standard error", 1, 2, logs_options, calls_logs},
 	{"ps", "", "list the running instances", 0, 0, NULL, status_ps},
 	{"gpu", "", "list the GPUs and who holds their memory", 0, 0, NULL, status_gpu},
+	{"top", "", "show the instances that take most of the processor", 0, 0, top_options, top},
 	{"stats", "", "print the counters of calls", 0, 0, NULL, status_stats},
 	{"doctor", "", "check this host, each problem with its cure", 0, 0, doctor_options, doctor},
 	{"version", "", "print the versions of this command and of the service", 0, 0, NULL, status_version},

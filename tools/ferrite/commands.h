@@ -62,6 +62,13 @@ enum cli_exit status_gpu(struct cli *cli);
 enum cli_exit status_stats(struct cli *cli);
 enum cli_exit status_version(struct cli *cli);
 
+/* calls.c */
+enum cli_exit calls_ls(struct cli *cli);
+enum cli_exit calls_inspect(struct cli *cli);
+enum cli_exit calls_logs(struct cli *cli);
+/* top.c */
+enum cli_exit top(struct cli *cli);
+
 /* doctor.c */
 enum cli_exit doctor(struct cli *cli);
 /* completion.c */

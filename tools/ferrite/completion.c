@@ -38,6 +38,30 @@ static void print_options(const struct cli_option *options)
 		printf("--%s ", o->name);
 }
 
+/* The words that may follow all of a row's words: "calls" is a command, and so is "calls inspect". */
+static void print_children(const struct cli_command *command)
+{
+	size_t length = strlen(command->words);
+	const char *word = NULL;
+	unsigned n = 0;
+
+	while (cli_word(command->words, n, &word) > 0)
+		n++;
+	for (const struct cli_command *c = cli_commands; c->words; c++)
+		if (strncmp(c->words, command->words, length) == 0 && c->words[length] == ' ') {
+			print_following(c, n);
+			return;
+		}
+}
+
+static bool is_command(const char *words, size_t length)
+{
+	for (const struct cli_command *c = cli_commands; c->words; c++)
+		if (strncmp(c->words, words, length) == 0 && c->words[length] == '\0')
+			return true;
+	return false;
+}
+
 static bool prefix_seen(const struct cli_command *command, size_t prefix)
 {
 	for (const struct cli_command *c = cli_commands; c < command; c++)
@@ -55,13 +79,14 @@ static void print_cases(void)
 		for (unsigned i = 1; cli_word(c->words, i, &word) > 0; i++) {
 			size_t prefix = (size_t)(word - c->words);
 
-			if (prefix_seen(c, prefix))
+			if (prefix_seen(c, prefix) || is_command(c->words, prefix - 1))
 				continue;
 			printf("\t\"%.*s\") words=\"", (int)prefix - 1, c->words);
 			print_following(c, i);
 			puts("\" ;;");
 		}
 		printf("\t\"%s\") words=\"", c->words);
+		print_children(c);
 		print_options(c->options);
 		puts("\" ;;");
 	}
