@@ -79,6 +79,8 @@ static void on_created(struct peer_request *request)
 		return;
 	}
 	call->executed_us = call->instance->created.executed_us;
+	if (call->instance->created.start == SBX_START_WARM)
+		call->start = RECORD_START_WARM;
 	if (call->instance->hot)
 		hot_started(call);
 	r = instance_start(call->instance, request->reply, &err);

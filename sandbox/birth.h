@@ -1,18 +1,22 @@
 /*
- * What ferrite-sandbox, the process it clones for a new instance, and the init that this process becomes say to each
- * other over the instance's own socket pair. Shared by code with a C library and by the init without one: constants
- * and plain structures only.
+ * What ferrite-sandbox and the two processes of a birth say to each other over the instance's own socket pair. Shared
+ * by code with a C library and by the init without one: constants and plain structures only.
  *
- * server -> process: messages of supervisor/ipc.h, in this order: BIRTH_MAPPED, then, when root and command are known,
- *                    BIRTH_LAYERS, BIRTH_ITEMS (only with a profile), BIRTH_COMMAND.
- * process, init -> server: struct birth_report, one per packet, never with descriptors.
+ * The server clones a process into new namespaces. It enters its groups and forks the builder; then it gives up
+ * privilege and executes ferrite-init, which waits. The builder makes what needs no root, then the root, and exits;
+ * with that the init is let go, reads the command and starts it. So what a call waits for is a root and one execution.
+ *
+ * server -> first process: BIRTH_MAPPED
+ * server -> builder:       BIRTH_ITEMS (only with a profile), BIRTH_ROOT: when root and command are known
+ * server -> init:          BIRTH_COMMAND, in the socket at once and read when the builder is gone
+ * all of them -> server:   struct birth_report, one per packet, never with descriptors
  */
 #ifndef FERRITE_SANDBOX_BIRTH_H
 #define FERRITE_SANDBOX_BIRTH_H
 
 #include <stdint.h>
 
-/* Descriptors of the process from its first step on, and of the init: the socket is 3. */
+/* Descriptors of the processes from their first step on: the socket is 3. */
 #define BIRTH_SOCKET_FD 3
 #define BIRTH_INIT_FD	4
 
@@ -21,23 +25,28 @@
 
 enum birth_message {
 	BIRTH_MAPPED = 1, /* the id maps are written: go. No body, no descriptors */
-	BIRTH_LAYERS,	  /* detached, id-mapped, read-only mounts, lowest first */
 	BIRTH_ITEMS,	  /* the profile's records (struct sbx_item and lists) as tail; detached mounts */
-	BIRTH_COMMAND,	  /* struct birth_command; tail: cwd, host name, arguments, variables; stdin, stdout, stderr */
+	/* struct birth_root; tail: cwd, host name; detached, id-mapped, read-only mounts, lowest first */
+	BIRTH_ROOT,
+	BIRTH_COMMAND, /* struct birth_command; tail: arguments, variables; stdin, stdout, stderr */
 };
 
 enum birth_flags {
 	BIRTH_FULL_PROC = 1, /* all of /proc and a read-only /sys, masked: a GPU driver library needs them */
 };
 
+struct birth_root {
+	uint32_t flags;
+	uint32_t reserved;
+	uint64_t disk_bytes;
+	uint64_t shm_bytes;
+};
+
 struct birth_command {
 	uint32_t n_args, n_env;
 	uint32_t uid, gid;
-	uint32_t flags;
-	uint32_t pids_max;
-	uint64_t memory_bytes;
-	uint64_t disk_bytes;
-	uint64_t shm_bytes;
+	uint64_t file_bytes; /* RLIMIT_FSIZE */
+	uint64_t tasks;	     /* RLIMIT_NPROC */
 };
 
 enum birth_report_kind {

@@ -18,6 +18,7 @@
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,7 +33,6 @@
 #define BYTES_PER_INODE	 8192
 #define INODES_MIN	 1024
 #define OOM_SCORE_ADJUST "500" /* when the machine runs out of memory, functions go first */
-#define TEXTS_MAX	 (SBX_ARGS_MAX + SBX_ENV_MAX + 4)
 
 /*
  * What is counted against the maker of a user namespace, which is the host's root, beside whoever uses it: without a
@@ -48,17 +48,16 @@ static const struct {
 
 struct child {
 	struct child_start start;
-	int root_fd;
-	int dev_fd;
+	/* The builder's own: */
+	int stage_fd, dev_fd, shm_fd, proc_fd, root_fd;
+	struct birth_root root;
+	char *cwd, *hostname;
 	int layer_fds[SBX_LAYERS_MAX];
 	unsigned n_layers;
-	struct birth_command command;
 	char *records; /* of the profile, owned */
 	size_t records_length;
 	int item_fds[SBX_ITEMS_MAX];
 	unsigned n_items;
-	int stdio_fds[3];
-	char *texts[TEXTS_MAX + 1]; /* cwd, host name, arguments, variables */
 };
 
 struct step {
@@ -116,26 +115,114 @@ static int detach_propagation(struct child *child, struct err *err)
 	return 0;
 }
 
+static int join_new_session(struct child *child, struct err *err)
+{
+	(void)child;
+	/* ENOSYS: a kernel without keys. */
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS)
+		return err_sys(err, errno, "join an empty keyring");
+	if (setsid() < 0)
+		return err_sys(err, errno, "make a session");
+	return 0;
+}
+
+/* --- the init ----------------------------------------------------------------------------------------------------- */
+
+static int set_limits(struct child *child, struct err *err)
+{
+	(void)child;
+	return limits_set(err);
+}
+
+static int drop_privileges(struct child *child, struct err *err)
+{
+	(void)child;
+	return privileges_drop(BIRTH_INIT_ID, err);
+}
+
+static int keep_socket(struct child *child, struct err *err)
+{
+	(void)child;
+	/* Nothing below the socket: the command's descriptors become 0, 1 and 2 by being received. */
+	if (close_range(0, BIRTH_SOCKET_FD - 1, 0) < 0 || close_range(BIRTH_INIT_FD + 1, ~0u, 0) < 0 ||
+	    fcntl(BIRTH_SOCKET_FD, F_SETFD, 0) < 0)
+		return err_sys(err, errno, "close descriptors");
+	return 0;
+}
+
+static int load_policy(struct child *child, struct err *err)
+{
+	(void)child;
+	return seccomp_load_function_policy(err);
+}
+
+static int execute_init(struct child *child, struct err *err)
+{
+	char name[] = "ferrite-init";
+	char *arguments[] = {name, NULL}, *variables[] = {NULL};
+
+	(void)child;
+	(void)execveat(BIRTH_INIT_FD, "", arguments, variables, AT_EMPTY_PATH);
+	return err_sys(err, errno, "execute the init");
+}
+
+/* --- the builder: what needs neither root nor command ------------------------------------------------------------- */
+
 static int bring_up_loopback(struct child *child, struct err *err)
 {
 	(void)child;
 	return net_up_loopback(err);
 }
 
+static uint64_t disk_inodes(uint64_t bytes)
+{
+	/* What is ours on it does not count: a mount point per layer. */
+	return MAX(bytes / BYTES_PER_INODE, (uint64_t)INODES_MIN) + SBX_LAYERS_MAX;
+}
+
 /* All of the instance's own files live on one tmpfs, placed on the server's empty working directory. */
 static int open_stage(struct child *child, struct err *err)
 {
-	uint64_t inodes = MAX(child->command.disk_bytes / BYTES_PER_INODE, (uint64_t)INODES_MIN) + child->n_layers;
-	_cleanup_fd_ int stage_fd =
-		mount_new_tmpfs(child->command.disk_bytes, inodes, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
-
-	if (stage_fd < 0)
-		return stage_fd;
-	if (mount_place(stage_fd, AT_FDCWD, err) < 0)
+	child->stage_fd = mount_new_tmpfs(child->start.disk_bytes, disk_inodes(child->start.disk_bytes), "0755",
+					  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, err);
+	if (child->stage_fd < 0)
+		return child->stage_fd;
+	if (mount_place(child->stage_fd, AT_FDCWD, err) < 0)
 		return err_wrap(err, "writable layer");
-	if (fchdir(stage_fd) < 0 || mkdir("upper", 0755) < 0 || mkdir("work", 0755) < 0 || mkdir("root", 0755) < 0)
+	if (fchdir(child->stage_fd) < 0 || mkdir("upper", 0755) < 0 || mkdir("work", 0755) < 0 ||
+	    mkdir("root", 0755) < 0 || mkdir("dev", 0755) < 0)
 		return err_sys(err, errno, "prepare the writable layer");
 	return 0;
+}
+
+static int make_dev(struct child *child, struct err *err)
+{
+	_cleanup_fd_ int point_fd = open("dev", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (point_fd < 0)
+		return err_sys(err, errno, "open the place of /dev");
+	child->dev_fd = devices_mount(point_fd, child->start.shm_bytes, &child->shm_fd, err);
+	return MIN(child->dev_fd, 0);
+}
+
+static int make_proc(struct child *child, struct err *err)
+{
+	child->proc_fd = proc_new(false, err);
+	return MIN(child->proc_fd, 0);
+}
+
+/* --- the builder: the root ---------------------------------------------------------------------------------------- */
+
+static int resize_stage(struct child *child, struct err *err)
+{
+	const struct birth_root *root = &child->root;
+	int r = 0;
+
+	if (root->disk_bytes != child->start.disk_bytes)
+		r = mount_resize_tmpfs(child->stage_fd, root->disk_bytes, disk_inodes(root->disk_bytes), err);
+	if (r == 0 && root->shm_bytes != child->start.shm_bytes)
+		r = mount_resize_tmpfs(child->shm_fd, root->shm_bytes, DEVICES_SHM_INODES, err);
+	return r;
 }
 
 /* Names of one's own below the stage, so that no path of anybody else is in the option string. */
@@ -166,20 +253,27 @@ static int mount_root(struct child *child, struct err *err)
 	return 0;
 }
 
-static int mount_dev(struct child *child, struct err *err)
+static int place_dev(struct child *child, struct err *err)
 {
-	child->dev_fd = devices_mount(child->root_fd, child->command.shm_bytes, err);
-	return MIN(child->dev_fd, 0);
+	_cleanup_fd_ int point_fd = root_open_mount_point(child->root_fd, "dev", err);
+
+	return point_fd < 0 ? point_fd : mount_place(child->dev_fd, point_fd, err);
 }
 
-static int mount_proc(struct child *child, struct err *err)
+static int place_proc(struct child *child, struct err *err)
 {
-	return proc_mount(child->root_fd, child->command.flags & BIRTH_FULL_PROC, err);
+	bool full = child->root.flags & BIRTH_FULL_PROC;
+
+	if (full) {
+		fd_close(&child->proc_fd);
+		child->proc_fd = proc_new(true, err);
+	}
+	return child->proc_fd < 0 ? child->proc_fd : proc_place(child->root_fd, child->proc_fd, full, err);
 }
 
 static int put_generated(struct child *child, struct err *err)
 {
-	return generated_put(child->root_fd, child->texts[1], err);
+	return generated_put(child->root_fd, child->hostname, err);
 }
 
 static int inject_profile(struct child *child, struct err *err)
@@ -210,108 +304,57 @@ static int pivot(struct child *child, struct err *err)
 
 static int set_hostname(struct child *child, struct err *err)
 {
-	if (sethostname(child->texts[1], strlen(child->texts[1])) < 0)
+	if (sethostname(child->hostname, strlen(child->hostname)) < 0)
 		return err_sys(err, errno, "set the host name");
 	return 0;
 }
 
-/* A descriptor resolved inside the root, so that no /proc/self/fd trick in an image's WORKDIR leads out. */
+/*
+ * By a descriptor resolved inside the root, so that no /proc/self/fd trick in an image's WORKDIR leads out. The init
+ * shares the directory.
+ */
 static int change_directory(struct child *child, struct err *err)
 {
 	_cleanup_fd_ int cwd_fd = -1;
 	char path[ROOT_PATH_MAX];
 
-	if (strcmp(child->texts[0], "/") == 0)
+	if (strcmp(child->cwd, "/") == 0)
 		return 0;
-	cwd_fd = root_open_directory(child->root_fd, child->texts[0], err);
+	cwd_fd = root_open_directory(child->root_fd, child->cwd, err);
 	if (cwd_fd < 0)
 		return cwd_fd;
 	if (fchdir(cwd_fd) < 0)
-		return err_sys(err, errno, "change to %s", child->texts[0]);
+		return err_sys(err, errno, "change to %s", child->cwd);
 	if (!getcwd(path, sizeof(path)) || path[0] != '/')
-		return err_set(err, EPERM, "%s is outside the root", child->texts[0]);
+		return err_set(err, EPERM, "%s is outside the root", child->cwd);
 	return 0;
 }
 
-static int join_new_session(struct child *child, struct err *err)
-{
-	(void)child;
-	/* ENOSYS: a kernel without keys. */
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS)
-		return err_sys(err, errno, "join an empty keyring");
-	if (setsid() < 0)
-		return err_sys(err, errno, "make a session");
-	return 0;
-}
+/* --- the processes ------------------------------------------------------------------------------------------------ */
 
-static int set_limits(struct child *child, struct err *err)
-{
-	return limits_set(MAX(child->command.memory_bytes, child->command.disk_bytes), child->command.pids_max + 1,
-			  err);
-}
-
-static int take_stdio(struct child *child, struct err *err)
-{
-	for (int i = 0; i < 3; i++)
-		if (dup2(child->stdio_fds[i], i) < 0)
-			return err_sys(err, errno, "set descriptor %d", i);
-	/* The socket stays open for the init. */
-	if (fcntl(BIRTH_SOCKET_FD, F_SETFD, 0) < 0 || close_range(BIRTH_INIT_FD + 1, ~0u, 0) < 0)
-		return err_sys(err, errno, "close descriptors");
-	return 0;
-}
-
-static int drop_privileges(struct child *child, struct err *err)
-{
-	(void)child;
-	return privileges_drop(BIRTH_INIT_ID, err);
-}
-
-static int load_policy(struct child *child, struct err *err)
-{
-	(void)child;
-	return seccomp_load_function_policy(err);
-}
-
-static int execute_init(struct child *child, struct err *err)
-{
-	char uid[12], gid[12], name[] = "ferrite-init";
-	char *arguments[SBX_ARGS_MAX + 4];
-	unsigned n_args = child->command.n_args;
-
-	(void)snprintf(uid, sizeof(uid), "%u", child->command.uid);
-	(void)snprintf(gid, sizeof(gid), "%u", child->command.gid);
-	arguments[0] = name;
-	arguments[1] = uid;
-	arguments[2] = gid;
-	memcpy(arguments + 3, child->texts + 2, n_args * sizeof(char *));
-	arguments[n_args + 3] = NULL;
-	(void)execveat(BIRTH_INIT_FD, "", arguments, child->texts + 2 + n_args, AT_EMPTY_PATH);
-	return err_sys(err, errno, "execute the init");
-}
-
-/* Before root and command are known. */
-static const struct step preparation[] = {
+/* Of the first process. What may be charged to an instance comes after its groups. */
+static const struct step beginning[] = {
 	{"cgroup", enter_groups},	{"identity", become_root_inside}, {"quotas", limit_namespace},
-	{"mounts", detach_propagation}, {"network", bring_up_loopback},
+	{"mounts", detach_propagation}, {"keyring", join_new_session},
+};
+
+/* Of the init, beside the builder. */
+static const struct step surrender[] = {
+	{"limits", set_limits},	  {"privileges", drop_privileges}, {"stdio", keep_socket},
+	{"seccomp", load_policy}, {"init", execute_init},
+};
+
+static const struct step preparation[] = {
+	{"network", bring_up_loopback},
+	{"upper", open_stage},
+	{"dev", make_dev},
+	{"proc", make_proc},
 };
 
 static const struct step completion[] = {
-	{"upper", open_stage},
-	{"overlay", mount_root},
-	{"dev", mount_dev},
-	{"proc", mount_proc},
-	{"etc", put_generated},
-	{"profile", inject_profile},
-	{"pivot", pivot},
-	{"hostname", set_hostname},
-	{"cwd", change_directory},
-	{"keyring", join_new_session},
-	{"limits", set_limits},
-	{"stdio", take_stdio},
-	{"privileges", drop_privileges},
-	{"seccomp", load_policy},
-	{"init", execute_init},
+	{"upper", resize_stage}, {"overlay", mount_root},    {"dev", place_dev},
+	{"proc", place_proc},	 {"etc", put_generated},     {"profile", inject_profile},
+	{"pivot", pivot},	 {"hostname", set_hostname}, {"cwd", change_directory},
 };
 
 static _Noreturn void fail(const char *phase, const struct err *err)
@@ -352,13 +395,6 @@ static struct ipc_message *receive(struct child *child)
 	}
 }
 
-static void keep_layers(struct child *child, struct ipc_message *m)
-{
-	child->n_layers = MIN(m->n_fds, (unsigned)SBX_LAYERS_MAX);
-	for (unsigned i = 0; i < child->n_layers; i++)
-		child->layer_fds[i] = ipc_message_take_fd(m, i);
-}
-
 static void keep_items(struct child *child, struct ipc_message *m)
 {
 	size_t length;
@@ -375,40 +411,57 @@ static void keep_items(struct child *child, struct ipc_message *m)
 }
 
 /* The texts stay in the message's buffer, which is not used again. */
-static void keep_command(struct child *child, struct ipc_message *m)
+static void keep_root(struct child *child, struct ipc_message *m)
 {
+	char *texts[3];
 	size_t length;
-	char *tail = ipc_tail(m, sizeof(child->command), &length);
-	size_t n;
+	char *tail = ipc_tail(m, sizeof(child->root), &length);
 
-	memcpy(&child->command, m->payload, sizeof(child->command));
-	n = child->command.n_args + child->command.n_env + 2;
-	if (m->n_fds != 3 || n > TEXTS_MAX || str_unpack(tail, length, n, child->texts) < 0)
-		fail("command", &(struct err){-EBADMSG, "malformed command"});
-	/* str_unpack() ends the list; the arguments are copied out before the variables follow directly. */
-	for (unsigned i = 0; i < 3; i++)
-		child->stdio_fds[i] = ipc_message_take_fd(m, i);
+	memcpy(&child->root, m->payload, sizeof(child->root));
+	if (str_unpack(tail, length, 2, texts) != (long)length)
+		fail("root", &(struct err){-EBADMSG, "malformed message"});
+	child->cwd = texts[0];
+	child->hostname = texts[1];
+	child->n_layers = MIN(m->n_fds, (unsigned)SBX_LAYERS_MAX);
+	for (unsigned i = 0; i < child->n_layers; i++)
+		child->layer_fds[i] = ipc_message_take_fd(m, i);
 }
 
-static void receive_command(struct child *child)
+static void receive_root(struct child *child)
 {
 	for (;;) {
 		struct ipc_message *m = receive(child);
 
-		switch (m->header.type) {
-		case BIRTH_LAYERS:
-			keep_layers(child, m);
-			break;
-		case BIRTH_ITEMS:
+		if (m->header.type == BIRTH_ITEMS) {
 			keep_items(child, m);
-			break;
-		case BIRTH_COMMAND:
-			keep_command(child, m);
+		} else if (m->header.type == BIRTH_ROOT) {
+			keep_root(child, m);
 			return;
-		default:
-			fail("command", &(struct err){-EPROTO, "unexpected message"});
+		} else {
+			fail("root", &(struct err){-EPROTO, "unexpected message"});
 		}
 	}
+}
+
+/* Ends when the root is there: that lets the init go on. */
+static _Noreturn void build(struct child *child)
+{
+	run_steps(child, preparation, ARRAY_LEN(preparation));
+	receive_root(child);
+	run_steps(child, completion, ARRAY_LEN(completion));
+	_exit(0);
+}
+
+/* A process that shares root and working directory with the init, so that the init is where the builder leads. */
+static void fork_builder(struct child *child)
+{
+	struct clone_args arguments = {.flags = CLONE_FS, .exit_signal = SIGCHLD};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+
+	if (pid < 0)
+		fail("builder", &(struct err){-errno, "fork the builder"});
+	if (pid == 0)
+		build(child);
 }
 
 /* Moves what is needed to the lowest descriptors and closes everything of the server's. */
@@ -432,7 +485,7 @@ static void keep_own_descriptors(struct child *child)
 
 _Noreturn void child_run(const struct child_start *start)
 {
-	struct child child = {.start = *start, .root_fd = -1, .dev_fd = -1};
+	struct child child = {.start = *start};
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	(void)prctl(PR_SET_NAME, "ferrite-birth", 0, 0, 0);
@@ -440,8 +493,8 @@ _Noreturn void child_run(const struct child_start *start)
 	keep_own_descriptors(&child);
 	if (receive(&child)->header.type != BIRTH_MAPPED)
 		fail("mapping", &(struct err){-EPROTO, "unexpected message"});
-	run_steps(&child, preparation, ARRAY_LEN(preparation));
-	receive_command(&child);
-	run_steps(&child, completion, ARRAY_LEN(completion));
+	run_steps(&child, beginning, ARRAY_LEN(beginning));
+	fork_builder(&child);
+	run_steps(&child, surrender, ARRAY_LEN(surrender));
 	_exit(1);
 }

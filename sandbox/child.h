@@ -1,7 +1,6 @@
 /*
- * The process of a new instance, from clone to the exec of its init. It runs in a copy of the server's memory, in its
- * own namespaces, and answers to nobody but the server, over its socket. The first part (child_prepare) needs neither
- * root nor command; the rest begins when both have come.
+ * The processes of a birth between clone and the exec of the init (see sandbox/birth.h). They run in copies of the
+ * server's memory, in the instance's own namespaces, and answer to nobody but the server, over their socket.
  */
 #ifndef FERRITE_SANDBOX_CHILD_H
 #define FERRITE_SANDBOX_CHILD_H
@@ -14,7 +13,8 @@ struct child_start {
 	int init_fd;		      /* O_PATH of ferrite-init */
 	int group_fds[CGROUP_V1_MAX]; /* cgroup.procs files to enter, opened by the server */
 	unsigned n_groups;
-	struct ipc_message *message; /* receive buffer */
+	uint64_t disk_bytes, shm_bytes; /* what an instance probably gets; BIRTH_ROOT has the last word */
+	struct ipc_message *message;	/* receive buffer */
 };
 
 /* Never returns: ends as the init, or reports and exits. */

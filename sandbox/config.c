@@ -34,6 +34,7 @@ static const struct key keys[] = {
 	KEY(store_base, KIND_NUMBER, false),	  KEY(memory_bytes, KIND_SIZE, true),
 	KEY(disk_bytes, KIND_SIZE, true),	  KEY(shm_bytes, KIND_SIZE, true),
 	KEY(pids_max, KIND_NUMBER, true),	  KEY(birth_timeout_us, KIND_NUMBER, true),
+	KEY(pool_max, KIND_NUMBER, false),	  KEY(pool_idle_us, KIND_NUMBER, false),
 	KEY(profile_drivers, KIND_TEXT, true),
 };
 
@@ -49,6 +50,8 @@ void sandbox_config_init(struct sandbox_config *config)
 		.shm_bytes = 64 * MIB,
 		.pids_max = 256,
 		.birth_timeout_us = 10000000,
+		.pool_max = 16,
+		.pool_idle_us = 10000000,
 		.profile_drivers = "nvidia",
 	};
 }

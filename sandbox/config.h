@@ -19,6 +19,8 @@ struct sandbox_config {
 	uint64_t memory_bytes, disk_bytes, shm_bytes; /* defaults of an instance */
 	uint32_t pids_max;
 	uint64_t birth_timeout_us;
+	uint32_t pool_max;	   /* containers that wait for a call, at most */
+	uint64_t pool_idle_us;	   /* after which those that nobody needed are given back */
 	char profile_drivers[256]; /* names in /proc/devices (prefixes) whose nodes a profile may bring */
 };
 

@@ -79,6 +79,7 @@ int create_parse(const struct sandbox_config *config, struct ipc_message *messag
 	struct sbx_create c;
 	size_t length;
 	char *tail = ipc_tail(message, sizeof(c), &length);
+	uint64_t disk_bytes;
 	int r;
 
 	memcpy(&c, message->payload, sizeof(c));
@@ -90,6 +91,7 @@ int create_parse(const struct sandbox_config *config, struct ipc_message *messag
 	r = judge_numbers(&c, ret_phase, err);
 	if (r < 0)
 		return r;
+	disk_bytes = c.disk_bytes ? c.disk_bytes : config->disk_bytes;
 	request->limits = (struct cgroup_limits){
 		.memory_bytes = c.memory_bytes ? c.memory_bytes : config->memory_bytes,
 		.tasks = (c.pids_max ? c.pids_max : config->pids_max) + INIT_AND_MAIN,
@@ -100,15 +102,15 @@ int create_parse(const struct sandbox_config *config, struct ipc_message *messag
 			    .n_env = c.n_env,
 			    .uid = c.uid,
 			    .gid = c.gid,
-			    .pids_max = request->limits.tasks,
-			    .memory_bytes = request->limits.memory_bytes,
-			    .disk_bytes = c.disk_bytes ? c.disk_bytes : config->disk_bytes,
-			    .shm_bytes = config->shm_bytes},
+			    .file_bytes = MAX(request->limits.memory_bytes, disk_bytes),
+			    .tasks = request->limits.tasks + INIT_AND_MAIN},
+		.root = {.disk_bytes = disk_bytes, .shm_bytes = config->shm_bytes},
 		.layer_fds = message->fds,
 		.n_layers = message->n_fds,
 		.hostname = request->texts[1],
 		.arguments = request->texts + 3,
 	};
+	request->network = (enum sbx_network)c.network;
 	request->profile = c.profile;
 	request->timeout_us = c.timeout_us;
 	request->stop_signal = c.stop_signal ? c.stop_signal : SIGTERM;

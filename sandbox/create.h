@@ -14,6 +14,7 @@ struct create_request {
 	uint64_t born_us; /* set by the caller */
 	struct cgroup_limits limits;
 	struct spawn_command what; /* points into the message and into this structure */
+	enum sbx_network network;
 	uint32_t profile;
 	uint64_t timeout_us;
 	uint32_t stop_signal;

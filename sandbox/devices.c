@@ -10,7 +10,6 @@
 
 #define DEV_BYTES  (64 * KIB)
 #define DEV_INODES 512
-#define SHM_INODES 16384
 
 const struct device_node device_nodes[] = {
 	{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
@@ -58,7 +57,7 @@ static int place_node(int dev_fd, const struct device_node *node, struct err *er
 
 static int place_shm(int dev_fd, uint64_t bytes, struct err *err)
 {
-	_cleanup_fd_ int shm_fd = mount_new_tmpfs(bytes, SHM_INODES, "1777",
+	_cleanup_fd_ int shm_fd = mount_new_tmpfs(bytes, DEVICES_SHM_INODES, "1777",
 						  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
 
 	if (shm_fd < 0)
@@ -67,18 +66,15 @@ static int place_shm(int dev_fd, uint64_t bytes, struct err *err)
 		return err_sys(err, errno, "make /dev/shm");
 	if (move_mount(shm_fd, "", dev_fd, "shm", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_sys(err, errno, "place /dev/shm");
-	return 0;
+	return take_fd(&shm_fd);
 }
 
-int devices_mount(int root_fd, uint64_t shm_bytes, struct err *err)
+int devices_mount(int point_fd, uint64_t shm_bytes, int *ret_shm_fd, struct err *err)
 {
-	_cleanup_fd_ int point_fd = root_open_mount_point(root_fd, "dev", err);
-	_cleanup_fd_ int dev_fd = -1;
-	int r = point_fd;
+	_cleanup_fd_ int dev_fd =
+		mount_new_tmpfs(DEV_BYTES, DEV_INODES, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	dev_fd = mount_new_tmpfs(DEV_BYTES, DEV_INODES, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
 	if (dev_fd < 0)
 		return dev_fd;
 	r = mount_place(dev_fd, point_fd, err);
@@ -88,7 +84,10 @@ int devices_mount(int root_fd, uint64_t shm_bytes, struct err *err)
 		r = root_put_link(dev_fd, links[i].name, links[i].target, err);
 	if (r == 0)
 		r = place_shm(dev_fd, shm_bytes, err);
-	return r < 0 ? r : take_fd(&dev_fd);
+	if (r < 0)
+		return r;
+	*ret_shm_fd = r;
+	return take_fd(&dev_fd);
 }
 
 int devices_seal(int dev_fd, struct err *err)

@@ -21,8 +21,13 @@ extern const unsigned device_nodes_count;
 /* A detached copy of the host's node, checked to be what it is called. In the mount namespace of the caller. */
 int device_clone_node(const struct device_node *node, struct err *err);
 
-/* Mounts /dev in a root; returns its descriptor. Call devices_seal() when everything is in it. */
-int devices_mount(int root_fd, uint64_t shm_bytes, struct err *err);
+#define DEVICES_SHM_INODES 16384
+
+/*
+ * Mounts a /dev on POINT_FD, to be moved where it belongs; returns its descriptor, and that of its /dev/shm. Call
+ * devices_seal() when everything is in it.
+ */
+int devices_mount(int point_fd, uint64_t shm_bytes, int *ret_shm_fd, struct err *err);
 int devices_seal(int dev_fd, struct err *err);
 
 #endif

@@ -2,21 +2,26 @@
  * ferrite-init: process 1 of every instance. No C library, so that executing it costs a fifth of a static glibc
  * program and there is nothing in it for a function to use.
  *
- *   ferrite-init UID GID PROGRAM [ARGUMENT...]      descriptor 3: the instance's socket (sandbox/birth.h)
+ *   ferrite-init      descriptor 3: the instance's socket (sandbox/birth.h)
  *
- * It starts PROGRAM as UID:GID without any capability, reaps whatever becomes its child, forwards signals that
- * ferrite-sandbox sends it, reports how the program ended, and exits, by which the kernel kills what is left.
+ * It is executed before the root exists, and waits for the end of the builder, its only child. Then it reads the
+ * command, starts the program under its ids without any capability, reaps whatever becomes its child, forwards signals
+ * that ferrite-sandbox sends it, reports how the program ended, and exits, by which the kernel kills what is left.
  * It runs under the function's own seccomp policy, as an id that no function has. System calls are made by hand, as
  * x86-64 has them.
  */
 #include "sandbox/birth.h"
+#include "supervisor/messages.h"
 
 #include <asm/unistd.h>
 #include <linux/capability.h>
+#include <linux/poll.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/stat.h>
 #include <linux/time.h>
+#include <linux/uio.h>
 #include <linux/wait.h>
 
 #define E_PERM	      1
@@ -24,12 +29,13 @@
 #define E_ACCES	      13
 #define E_NOTDIR      20
 #define E_ISDIR	      21
+#define E_BADMSG      74
 #define SIG_KILL      9
 #define SIG_CHLD      17
-#define MSG_PEEK_     2
-#define MSG_DONTWAIT_ 0x40
 #define MSG_NOSIGNAL_ 0x4000
 #define AT_FDCWD_     -100
+#define SOL_SOCKET_   1
+#define SCM_RIGHTS_   1
 
 #define MODE_TYPE   0170000
 #define MODE_FOLDER 0040000
@@ -56,7 +62,6 @@ static long call6(long n, long a, long b, long c, long d, long e, long f)
 
 struct start {
 	char **argv, **envp;
-	unsigned uid, gid;
 	/* Written by the child, which shares our memory until it executes or exits. */
 	int error;
 	const char *phase;
@@ -64,6 +69,15 @@ struct start {
 
 static unsigned char child_stack[STACK_BYTES] __attribute__((aligned(16)));
 static struct birth_report report;
+
+/* BIRTH_COMMAND as it comes, one byte more so that its texts can be terminated. */
+static struct {
+	struct ipc_header header;
+	struct birth_command command;
+	char texts[IPC_PAYLOAD_MAX - sizeof(struct birth_command) + 1];
+} message;
+
+static char *texts[SBX_ARGS_MAX + SBX_ENV_MAX + 2]; /* arguments, NULL, variables, NULL */
 
 static void copy_text(char *to, unsigned long size, const char *from)
 {
@@ -98,15 +112,6 @@ static _Noreturn void leave(int code)
 {
 	for (;;)
 		(void)call(__NR_exit_group, code, 0, 0, 0);
-}
-
-static unsigned number(const char *text)
-{
-	unsigned value = 0;
-
-	while (*text >= '0' && *text <= '9')
-		value = value * 10 + (unsigned)(*text++ - '0');
-	return value;
 }
 
 /* Why the kernel would not execute a file that is there: it says ENOENT for a missing interpreter and EACCES for a
@@ -175,8 +180,23 @@ static int execute_by_name(struct start *start, const char *name)
 	}
 }
 
+/* Never above what it is. */
+static long lower_limit(int resource, unsigned long long value)
+{
+	struct rlimit64 limit;
+	long r = call(__NR_prlimit64, 0, resource, 0, &limit);
+
+	if (r < 0)
+		return r;
+	if (limit.rlim_max > value)
+		limit.rlim_max = value;
+	limit.rlim_cur = limit.rlim_max;
+	return call(__NR_prlimit64, 0, resource, &limit, 0);
+}
+
 static int become_function(struct start *start)
 {
+	const struct birth_command *command = &message.command;
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {{0}, {0}};
 	unsigned long no_signals = 0;
@@ -184,10 +204,16 @@ static int become_function(struct start *start)
 
 	/* Our memory is shared, the descriptors are not: only the init keeps the socket. */
 	(void)call(__NR_close, BIRTH_SOCKET_FD, 0, 0, 0);
-	start->phase = "identity";
-	r = call(__NR_setresgid, start->gid, start->gid, start->gid, 0);
+	start->phase = "limits";
+	r = lower_limit(RLIMIT_FSIZE, command->file_bytes);
 	if (r == 0)
-		r = call(__NR_setresuid, start->uid, start->uid, start->uid, 0);
+		r = lower_limit(RLIMIT_NPROC, command->tasks);
+	if (r < 0)
+		return (int)-r;
+	start->phase = "identity";
+	r = call(__NR_setresgid, command->gid, command->gid, command->gid, 0);
+	if (r == 0)
+		r = call(__NR_setresuid, command->uid, command->uid, command->uid, 0);
 	if (r == 0)
 		r = call(__NR_capset, &header, none, 0, 0);
 	if (r == 0)
@@ -261,38 +287,113 @@ static _Noreturn void reap_and_forward(long program)
 static int prepare(void)
 {
 	unsigned long all = ~0UL;
-	char byte;
+	struct pollfd server = {.fd = BIRTH_SOCKET_FD};
 
 	(void)call(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0);
 	(void)call(__NR_prctl, PR_SET_NAME, "ferrite-init", 0, 0);
 	if (call(__NR_prctl, PR_SET_PDEATHSIG, SIG_KILL, 0, 0) < 0)
 		return -1;
-	/* If the server died before that call, its end of the socket is closed. */
-	if (call6(__NR_recvfrom, BIRTH_SOCKET_FD, (long)&byte, 1, MSG_PEEK_ | MSG_DONTWAIT_, 0, 0) == 0)
+	/* If the server died before that call, its end of the socket is closed, though messages may still be there. */
+	if (call(__NR_poll, &server, 1, 0, 0) != 0)
 		return -1;
 	return (int)call(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, sizeof(all));
 }
 
-__attribute__((used)) static _Noreturn void begin(long *stack)
+/* The builder is the only child. If it failed, it has said so itself. */
+static void await_builder(void)
 {
-	long argc = stack[0];
-	char **argv = (char **)(stack + 1);
-	struct start start = {.argv = argv + 3, .envp = argv + argc + 1};
-	long program;
+	int status = 0;
 
-	if (argc < 4 || prepare() < 0)
+	if (call(__NR_wait4, -1, &status, 0, 0) <= 0 || status != 0)
+		leave(1);
+}
+
+/* As the kernel wants it on x86-64. */
+struct message_vector {
+	void *name;
+	int name_length;
+	struct iovec *parts;
+	unsigned long n_parts;
+	void *control;
+	unsigned long control_length;
+	int flags;
+};
+
+struct descriptors {
+	unsigned long length;
+	int level, type;
+	int fds[3];
+};
+
+/* The command; its descriptors take the lowest free places, which are 0, 1 and 2. */
+static int receive_command(void)
+{
+	struct descriptors control = {0};
+	struct iovec part = {&message, sizeof(message) - 1};
+	struct message_vector vector = {
+		.parts = &part, .n_parts = 1, .control = &control, .control_length = sizeof(control)};
+	long n = call(__NR_recvmsg, BIRTH_SOCKET_FD, &vector, 0, 0);
+
+	if (n == 0)
+		leave(1);
+	if (n < 0)
+		return (int)n;
+	if ((unsigned long)n < sizeof(message.header) + sizeof(message.command) ||
+	    message.header.type != BIRTH_COMMAND || message.command.n_args == 0 ||
+	    message.command.n_args > SBX_ARGS_MAX || message.command.n_env > SBX_ENV_MAX)
+		return -E_BADMSG;
+	for (int i = 0; i < 3; i++)
+		if (control.level != SOL_SOCKET_ || control.type != SCM_RIGHTS_ || control.fds[i] != i)
+			return -E_BADMSG;
+	return (int)(n - (long)sizeof(message.header) - (long)sizeof(message.command));
+}
+
+/* Splits the texts of the command into START's lists. */
+static int take_texts(struct start *start, unsigned long length)
+{
+	const struct birth_command *command = &message.command;
+	unsigned total = command->n_args + command->n_env;
+	char *at = message.texts, *end = message.texts + length;
+
+	*end = '\0';
+	start->argv = texts;
+	start->envp = texts + command->n_args + 1;
+	for (unsigned i = 0; i < total; i++) {
+		if (at >= end)
+			return -E_BADMSG;
+		texts[i < command->n_args ? i : i + 1] = at;
+		at += length_of(at) + 1;
+	}
+	return 0;
+}
+
+static _Noreturn void fail(const char *phase, const char *text, int code)
+{
+	copy_text(report.phase, sizeof(report.phase), phase);
+	copy_text(report.text, sizeof(report.text), text);
+	send_report(BIRTH_FAILED, code);
+	leave(126);
+}
+
+__attribute__((used)) static _Noreturn void begin(void)
+{
+	struct start start = {0};
+	long program;
+	int r;
+
+	if (prepare() < 0)
 		leave(125);
-	start.uid = number(argv[1]);
-	start.gid = number(argv[2]);
+	await_builder();
+	r = receive_command();
+	if (r >= 0)
+		r = take_texts(&start, (unsigned long)r);
+	if (r < 0)
+		fail("command", "the command cannot be read", r);
 	program = start_child(&start);
 	for (int fd = 0; fd < BIRTH_SOCKET_FD; fd++)
 		(void)call(__NR_close, fd, 0, 0, 0);
-	if (program < 0 || start.error) {
-		copy_text(report.phase, sizeof(report.phase), start.phase ? start.phase : "exec");
-		copy_text(report.text, sizeof(report.text), start.argv[0]);
-		send_report(BIRTH_FAILED, program < 0 ? (int)program : -start.error);
-		leave(126);
-	}
+	if (program < 0 || start.error)
+		fail(start.phase ? start.phase : "exec", start.argv[0], program < 0 ? (int)program : -start.error);
 	send_report(BIRTH_EXECUTED, 0);
 	reap_and_forward(program);
 }
@@ -300,7 +401,6 @@ __attribute__((used)) static _Noreturn void begin(long *stack)
 __asm__(".globl _start\n"
 	"_start:\n\t"
 	"xor %ebp, %ebp\n\t"
-	"mov %rsp, %rdi\n\t"
 	"and $-16, %rsp\n\t"
 	"call begin\n\t"
 	"hlt\n");

@@ -263,7 +263,8 @@ static void read_reports(struct instance *instance)
 		struct birth_report report;
 		ssize_t n = recv(instance->socket_fd, &report, sizeof(report), MSG_DONTWAIT | MSG_TRUNC);
 
-		if (n < 0 && errno == EINTR)
+		/* A peer that ended with messages unread shows as reset once, before what it has sent. */
+		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;
@@ -383,6 +384,15 @@ static void on_timer(struct loop *loop, struct loop_watch *watch, uint32_t event
 		on_deadline(instance);
 	}
 	schedule(table);
+}
+
+unsigned instances_count(const struct instances *table, enum instance_state state)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < table->n; i++)
+		n += table->list[i]->state == state;
+	return n;
 }
 
 struct instance *instances_find(const struct instances *table, uint64_t id)

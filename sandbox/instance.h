@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 enum instance_state {
-	INSTANCE_PREPARING, /* cloned; builds what needs neither root nor command */
+	INSTANCE_PREPARING, /* in the pool: cloned, builds what needs neither root nor command, and waits for them */
 	INSTANCE_STARTING,  /* has root and command; until the program is executed */
 	INSTANCE_RUNNING,
 	INSTANCE_STOPPING, /* got its stop signal; killed when the grace is over */
@@ -35,6 +35,8 @@ struct instance {
 	uint64_t request_id; /* of the request that made it */
 	enum instance_state state;
 	enum instance_cause cause;
+	enum sbx_network network;
+	bool warm;	      /* it waited in the pool */
 	uint64_t deadline_us; /* of the state; 0: none */
 	struct cgroup group;
 	uint32_t block; /* id range */
@@ -96,6 +98,9 @@ void instance_kill(struct instance *instance, enum instance_cause cause);
 
 /* Sends the stop signal, and kills after GRACE_US. */
 void instance_stop(struct instance *instance, uint64_t grace_us);
+
+/* How many are in a state. */
+unsigned instances_count(const struct instances *table, enum instance_state state);
 
 struct instance *instances_find(const struct instances *table, uint64_t id);
 

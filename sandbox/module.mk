@@ -5,7 +5,7 @@ GENERATED += $(BUILD)/gen/policy_function.h
 $(eval $(call library,sandbox,sandbox/config.c sandbox/ids.c sandbox/idmap.c sandbox/cgroup.c sandbox/cgroup_v1.c \
 	sandbox/cgroup_v2.c sandbox/device_policy.c sandbox/devices.c sandbox/mounts.c sandbox/root.c sandbox/proc.c \
 	sandbox/generated.c sandbox/inject.c sandbox/profile.c sandbox/net.c sandbox/privileges.c sandbox/seccomp.c \
-	sandbox/child.c sandbox/spawn.c sandbox/instance.c sandbox/channel.c sandbox/create.c sandbox/service.c))
+	sandbox/child.c sandbox/spawn.c sandbox/instance.c sandbox/channel.c sandbox/create.c sandbox/pool.c sandbox/service.c))
 
 $(eval $(call program,libexec/ferrite-sandbox,sandbox/main.c,sandbox common,-lmnl -lcap))
 

@@ -22,6 +22,9 @@ int mount_new(const char *type, const struct mount_option *options, uint64_t att
 /* A detached tmpfs of at most SIZE bytes and INODES inodes, its root with MODE. */
 int mount_new_tmpfs(uint64_t size, uint64_t inodes, const char *mode, uint64_t attributes, struct err *err);
 
+/* Gives the tmpfs that MOUNT_FD is the root of another size. */
+int mount_resize_tmpfs(int mount_fd, uint64_t size, uint64_t inodes, struct err *err);
+
 /* A detached copy of the mount at PATH below DIRFD (PATH "": of what DIRFD itself refers to). Never follows a link at
  * the end. */
 int mount_clone(int dirfd, const char *path, struct err *err);

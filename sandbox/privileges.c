@@ -30,9 +30,9 @@ static int lower(int resource, const char *name, uint64_t soft, uint64_t hard, s
 	return 0;
 }
 
-int limits_set(uint64_t file_bytes, uint32_t tasks, struct err *err)
+int limits_set(struct err *err)
 {
-	const struct {
+	static const struct {
 		int resource;
 		const char *name;
 		uint64_t soft, hard;
@@ -40,8 +40,6 @@ int limits_set(uint64_t file_bytes, uint32_t tasks, struct err *err)
 		/* 1, not 0: with 0 a core_pattern pipe handler still starts as root of the host. */
 		{RLIMIT_CORE, "core", 1, 1},
 		{RLIMIT_NOFILE, "nofile", OPEN_FILES_MAX, OPEN_FILES_MAX},
-		{RLIMIT_FSIZE, "fsize", file_bytes, file_bytes},
-		{RLIMIT_NPROC, "nproc", tasks, tasks},
 		{RLIMIT_MEMLOCK, "memlock", LOCKED_BYTES, LOCKED_BYTES},
 		{RLIMIT_MSGQUEUE, "msgqueue", QUEUE_BYTES, QUEUE_BYTES},
 		{RLIMIT_SIGPENDING, "sigpending", SIGNALS_MAX, SIGNALS_MAX},

@@ -9,8 +9,8 @@
 
 #include <stdint.h>
 
-/* FILE_BYTES: largest file; TASKS: processes and threads. A limit that is lower already stays. */
-int limits_set(uint64_t file_bytes, uint32_t tasks, struct err *err);
+/* Resource limits that are the same for all; the init sets the others. A limit that is lower already stays. */
+int limits_set(struct err *err);
 
 /* no_new_privs, securebits locked, bounding set empty; keeps what the init needs as ambient capabilities. */
 int privileges_drop(uint32_t id, struct err *err);

@@ -81,22 +81,27 @@ static int mount_sys(int root_fd, struct err *err)
 	return r;
 }
 
-int proc_mount(int root_fd, bool full, struct err *err)
+int proc_new(bool full, struct err *err)
 {
 	const struct mount_option options[] = {
 		{"hidepid", "invisible"}, {full ? NULL : "subset", full ? NULL : "pid"}, {NULL, NULL}};
-	_cleanup_fd_ int point_fd = root_open_mount_point(root_fd, "proc", err);
-	_cleanup_fd_ int proc_fd = -1;
+	_cleanup_fd_ int proc_fd = mount_new("proc", options, PROC_ATTRIBUTES, err);
 	struct statfs fs;
-	int r = point_fd;
 
-	if (r < 0)
-		return r;
-	proc_fd = mount_new("proc", options, PROC_ATTRIBUTES, err);
 	if (proc_fd < 0)
 		return proc_fd;
 	if (fstatfs(proc_fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		return err_set(err, EIO, "the fresh /proc is no proc file system");
+	return take_fd(&proc_fd);
+}
+
+int proc_place(int root_fd, int proc_fd, bool full, struct err *err)
+{
+	_cleanup_fd_ int point_fd = root_open_mount_point(root_fd, "proc", err);
+	int r = point_fd;
+
+	if (r < 0)
+		return r;
 	r = mount_place(proc_fd, point_fd, err);
 	if (!full)
 		return r;

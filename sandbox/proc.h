@@ -10,7 +10,10 @@
 
 #include <stdbool.h>
 
-/* Mounts /proc (and with FULL also /sys); must run before the host's /proc is detached. */
-int proc_mount(int root_fd, bool full, struct err *err);
+/* A detached /proc; must be made before the host's /proc is detached. */
+int proc_new(bool full, struct err *err);
+
+/* Places it in a root; with FULL also masks it, and mounts /sys. */
+int proc_place(int root_fd, int proc_fd, bool full, struct err *err);
 
 #endif

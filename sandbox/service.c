@@ -88,6 +88,7 @@ static void on_created(void *context, struct instance *instance)
 		.uid_base = instance->uid_base,
 		.born_us = instance->born_us,
 		.executed_us = instance->executed_us,
+		.start = instance->warm ? SBX_START_WARM : SBX_START_COLD,
 	};
 
 	if (is_current(service, instance))
@@ -108,6 +109,15 @@ static void on_failed(void *context, struct instance *instance, const char *phas
 {
 	struct service *service = context;
 
+	if (!instance->owner) {
+		/* Nobody waits for it. It was given back, or the server goes down. */
+		if (instance->cause == CAUSE_OWNER)
+			return;
+		log_warn("a container for the pool did not start", LOG_STR("phase", phase),
+			 LOG_STR("error", failure->text));
+		pool_failed(&service->pool);
+		return;
+	}
 	log_info("an instance did not start", LOG_INT("instance", instance->id), LOG_STR("phase", phase),
 		 LOG_STR("error", failure->text));
 	if (is_current(service, instance))
@@ -148,11 +158,14 @@ static const struct profile *find_profile(const struct service *service, uint32_
 static int start_instance(struct service *service, struct instance *instance, const struct create_request *request,
 			  const struct profile *profile, const char **ret_phase, struct err *err)
 {
-	int r = spawn_begin(&service->spawn, instance, &request->limits, profile, ret_phase, err);
+	int r = instance->warm ? 0 : spawn_begin(&service->spawn, instance, ret_phase, err);
 
 	if (r == 0)
-		r = spawn_command(&service->spawn, instance, &request->what, profile, ret_phase, err);
-	if (r == 0) {
+		r = spawn_finish(&service->spawn, instance, &request->limits, &request->what, profile, ret_phase, err);
+	/* It ended already, and what it said is there to be read. */
+	if (r == -EPIPE || r == -ECONNRESET)
+		r = 0;
+	if (r == 0 && !instance->warm) {
 		*ret_phase = "watch";
 		r = instance_watch(instance, err);
 	}
@@ -176,7 +189,11 @@ static void create(struct service *service, struct ipc_message *m, struct create
 	}
 	if (r == 0) {
 		phase = "ids";
-		r = instance_new(&service->instances, &instance, &failure);
+		instance = pool_take(&service->pool, request->network);
+		if (instance)
+			instance->warm = true;
+		else
+			r = instance_new(&service->instances, &instance, &failure);
 	}
 	if (r < 0 || !instance) {
 		send_failed(service, m->header.id, phase, &failure);
@@ -184,9 +201,10 @@ static void create(struct service *service, struct ipc_message *m, struct create
 	}
 	/* A driver library needs more of /proc and /sys than functions get. */
 	if (profile && profile->n_devices > 0)
-		request->what.command.flags |= BIRTH_FULL_PROC;
+		request->what.root.flags |= BIRTH_FULL_PROC;
 	instance->owner = service->api_generation;
 	instance->request_id = m->header.id;
+	instance->network = request->network;
 	instance->born_us = request->born_us;
 	instance->timeout_us = request->timeout_us;
 	instance->stop_signal = request->stop_signal;
@@ -407,6 +425,7 @@ void service_drain(struct service *service, uint64_t deadline_us)
 {
 	service->draining = true;
 	service->drain_deadline_us = deadline_us;
+	pool_close(&service->pool);
 	if (service->instances.n == 0)
 		service->loop.stop = true;
 	(void)loop_timer_set(service->drain_timer_fd, MAX(deadline_us, (uint64_t)1), NULL);
@@ -450,6 +469,9 @@ static int open_parts(struct service *service, int state_fd, int *ret_swept, str
 	if (r < 0)
 		return r;
 	cgroups_refill(&service->groups, CGROUP_POOL);
+	r = pool_open(&service->pool, &service->instances, &service->spawn, config, err);
+	if (r < 0)
+		return r;
 	service->drain_timer_fd = r = loop_timer(err);
 	if (r < 0)
 		return r;
@@ -463,7 +485,7 @@ int service_open(struct service *service, int *ret_swept, struct err *err)
 	int r = sandbox_config_check(&service->config, err);
 
 	service->api.fd = service->gpu.fd = -1;
-	service->drain_timer_fd = -1;
+	service->drain_timer_fd = service->pool.timer_fd = -1;
 	for (unsigned i = 0; i < SBX_PROFILES_MAX; i++)
 		service->profiles[i].program_fd = -1;
 	if (r < 0)
@@ -481,6 +503,7 @@ void service_close(struct service *service)
 	channel_close(&service->gpu, &service->loop);
 	for (unsigned i = 0; i < SBX_PROFILES_MAX; i++)
 		profile_done(&service->profiles[i]);
+	pool_close(&service->pool);
 	spawn_close(&service->spawn);
 	instances_close(&service->instances);
 	ids_close(&service->ids);

@@ -8,6 +8,7 @@
 #include "sandbox/channel.h"
 #include "sandbox/config.h"
 #include "sandbox/instance.h"
+#include "sandbox/pool.h"
 #include "sandbox/profile.h"
 #include "sandbox/spawn.h"
 #include "supervisor/loop.h"
@@ -21,6 +22,7 @@ struct service {
 	struct ids ids;
 	struct instances instances;
 	struct spawn spawn;
+	struct pool pool;
 	struct profile profiles[SBX_PROFILES_MAX];
 	struct channel api, gpu;
 	uint64_t api_generation; /* of the present api channel */

@@ -107,21 +107,14 @@ void spawn_close(struct spawn *spawn)
 	fd_close(&spawn->program_fd);
 }
 
-static int take_group(struct spawn *spawn, struct instance *instance, const struct cgroup_limits *limits,
-		      const struct profile *profile, struct err *err)
-{
-	int r = cgroup_take(spawn->groups, &instance->group, err);
-
-	if (r == 0)
-		r = cgroup_limit(spawn->groups, &instance->group, limits, err);
-	if (r == 0 && profile && profile->program_fd >= 0)
-		r = device_policy_attach(profile->program_fd, spawn->program_fd, instance->group.v2_fd, err);
-	return r;
-}
-
 static int clone_process(struct spawn *spawn, struct instance *instance, struct err *err)
 {
-	struct child_start start = {.init_fd = spawn->init_fd, .message = spawn->message};
+	struct child_start start = {
+		.init_fd = spawn->init_fd,
+		.disk_bytes = spawn->config->disk_bytes,
+		.shm_bytes = spawn->config->shm_bytes,
+		.message = spawn->message,
+	};
 	struct clone_args arguments = {
 		.flags = spawn->namespaces | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
 		.pidfd = (uintptr_t)&instance->pid_fd,
@@ -149,13 +142,12 @@ static int clone_process(struct spawn *spawn, struct instance *instance, struct 
 	return r;
 }
 
-int spawn_begin(struct spawn *spawn, struct instance *instance, const struct cgroup_limits *limits,
-		const struct profile *profile, const char **ret_phase, struct err *err)
+int spawn_begin(struct spawn *spawn, struct instance *instance, const char **ret_phase, struct err *err)
 {
 	int r;
 
 	*ret_phase = "cgroup";
-	r = take_group(spawn, instance, limits, profile, err);
+	r = cgroup_take(spawn->groups, &instance->group, err);
 	if (r < 0)
 		return r;
 	*ret_phase = "clone";
@@ -202,6 +194,11 @@ static int range_idmap(struct spawn *spawn, const struct instance *instance, str
 	return *fd;
 }
 
+int spawn_prepare_layers(struct spawn *spawn, const struct instance *instance, struct err *err)
+{
+	return MIN(range_idmap(spawn, instance, err), 0);
+}
+
 static int map_layers(struct spawn *spawn, const struct instance *instance, const struct spawn_command *what,
 		      int *ret_fds, struct err *err)
 {
@@ -219,18 +216,28 @@ static int map_layers(struct spawn *spawn, const struct instance *instance, cons
 	return r;
 }
 
-static int send_layers(struct spawn *spawn, struct instance *instance, const struct spawn_command *what,
-		       struct err *err)
+static int send_root(struct spawn *spawn, struct instance *instance, const struct spawn_command *what, struct err *err)
 {
 	int fds[SBX_LAYERS_MAX];
+	size_t used = 0;
 	int r;
 
+	if (!str_pack(spawn->texts, IPC_PAYLOAD_MAX, &used, what->cwd) ||
+	    !str_pack(spawn->texts, IPC_PAYLOAD_MAX - sizeof(what->root), &used, what->hostname))
+		return err_set(err, E2BIG, "the working directory is too long");
 	for (unsigned i = 0; i < what->n_layers; i++)
 		fds[i] = -1;
 	r = map_layers(spawn, instance, what, fds, err);
 	if (r == 0)
 		r = ipc_send(instance->socket_fd,
-			     &(struct ipc_out){.type = BIRTH_LAYERS, .fds = fds, .n_fds = what->n_layers}, err);
+			     &(struct ipc_out){.type = BIRTH_ROOT,
+					       .body = &what->root,
+					       .body_size = sizeof(what->root),
+					       .tail = spawn->texts,
+					       .tail_size = used,
+					       .fds = fds,
+					       .n_fds = what->n_layers},
+			     err);
 	for (unsigned i = 0; i < what->n_layers; i++)
 		fd_close(&fds[i]);
 	return r;
@@ -279,8 +286,7 @@ static int send_command(struct spawn *spawn, struct instance *instance, const st
 	int inner_fds[3] = {-1, -1, -1};
 	unsigned n_texts = what->command.n_args + what->command.n_env;
 	size_t used = 0, room = IPC_PAYLOAD_MAX - sizeof(what->command);
-	bool fits =
-		str_pack(spawn->texts, room, &used, what->cwd) && str_pack(spawn->texts, room, &used, what->hostname);
+	bool fits = true;
 	int r;
 
 	for (unsigned i = 0; fits && i < n_texts; i++)
@@ -303,16 +309,34 @@ static int send_command(struct spawn *spawn, struct instance *instance, const st
 	return r;
 }
 
-int spawn_command(struct spawn *spawn, struct instance *instance, const struct spawn_command *what,
-		  const struct profile *profile, const char **ret_phase, struct err *err)
+static int limit(struct spawn *spawn, struct instance *instance, const struct cgroup_limits *limits,
+		 const struct profile *profile, struct err *err)
 {
-	int r;
+	int r = cgroup_limit(spawn->groups, &instance->group, limits, err);
 
-	*ret_phase = "layers";
-	r = send_layers(spawn, instance, what, err);
-	if (r == 0 && profile) {
+	if (r == 0 && profile && profile->program_fd >= 0)
+		r = device_policy_attach(profile->program_fd, spawn->program_fd, instance->group.v2_fd, err);
+	return r;
+}
+
+int spawn_finish(struct spawn *spawn, struct instance *instance, const struct cgroup_limits *limits,
+		 const struct spawn_command *what, const struct profile *profile, const char **ret_phase,
+		 struct err *err)
+{
+	int r = 0;
+
+	if (profile) {
 		*ret_phase = "profile";
 		r = send_items(instance, profile, err);
+	}
+	if (r == 0) {
+		*ret_phase = "layers";
+		r = send_root(spawn, instance, what, err);
+	}
+	/* While the root is built; what runs in it waits for the command. */
+	if (r == 0) {
+		*ret_phase = "cgroup";
+		r = limit(spawn, instance, limits, profile, err);
 	}
 	if (r == 0) {
 		*ret_phase = "command";

@@ -1,6 +1,7 @@
 /*
- * The server's half of a birth. spawn_begin() makes everything that needs neither root nor command, up to a process in
- * all its namespaces; spawn_command() gives it both. Between the two lies what a warm pool will wait on.
+ * The server's half of a birth. spawn_begin() makes everything that needs neither root nor command, up to processes in
+ * all their namespaces; between the two a container can wait in the pool. spawn_finish() gives it limits, devices, root
+ * and command, in the same way whether it waited or not.
  */
 #ifndef FERRITE_SANDBOX_SPAWN_H
 #define FERRITE_SANDBOX_SPAWN_H
@@ -32,12 +33,15 @@ void spawn_close(struct spawn *spawn);
 /* Layers have to be directories that belong to store ids. */
 int spawn_check_layers(const struct spawn *spawn, const int *fds, unsigned n, struct err *err);
 
-/* Group, limits, devices, process, maps. On failure PHASE says where; the instance is still to be discarded. */
-int spawn_begin(struct spawn *spawn, struct instance *instance, const struct cgroup_limits *limits,
-		const struct profile *profile, const char **ret_phase, struct err *err);
+/* Group, process, maps. On failure PHASE says where; the instance is still to be discarded. */
+int spawn_begin(struct spawn *spawn, struct instance *instance, const char **ret_phase, struct err *err);
+
+/* Makes ahead what the layers of an instance with this id range will need. */
+int spawn_prepare_layers(struct spawn *spawn, const struct instance *instance, struct err *err);
 
 /* What an instance runs. Layers were checked; lowest first. */
 struct spawn_command {
+	struct birth_root root;
 	struct birth_command command;
 	const int *layer_fds;
 	unsigned n_layers;
@@ -45,7 +49,9 @@ struct spawn_command {
 	char *const *arguments; /* n_args, then n_env variables */
 };
 
-int spawn_command(struct spawn *spawn, struct instance *instance, const struct spawn_command *what,
-		  const struct profile *profile, const char **ret_phase, struct err *err);
+/* Nothing of the image runs before all LIMITS hold. PROFILE may be NULL. */
+int spawn_finish(struct spawn *spawn, struct instance *instance, const struct cgroup_limits *limits,
+		 const struct spawn_command *what, const struct profile *profile, const char **ret_phase,
+		 struct err *err);
 
 #endif

@@ -473,7 +473,7 @@ def test_timing():
     timing = answer.timing()
     for key in ("queue", "start", "run"):
         check(timing.get(key, -1) >= 0, f"{key} in {answer.headers['Server-Timing']}")
-    equal(timing["kind"], "cold", "start")
+    check(timing["kind"] in ("cold", "warm"), f"start {timing}")
     check("Server-Timing" not in ask("POST", "/r/run/cat", b"x").headers, "timing unasked for")
 
 

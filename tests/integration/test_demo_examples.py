@@ -82,7 +82,7 @@ def test_a_shorthand_object():
     check(answer.headers["Ferrite-Call-Id"], "call id")
     found = answer.timing()
     check({"start", "gpu", "run"} <= found.keys(), f"time split: {found}")
-    equal(found["kind"], "cold", "kind of start")
+    check(found["kind"] in ("cold", "warm"), f"kind of start: {found}")
 
 
 def test_the_inference_protocol():

@@ -121,7 +121,7 @@ def test_answers():
 def test_timing_and_state():
     path = route("/timing")
     kinds = [do(path, "").headers["Server-Timing"].split("desc=")[1].split(";")[0] for _ in range(3)]
-    equal(kinds, ["cold", "hot", "hot"], "starts")
+    check(kinds[0] in ("cold", "warm") and kinds[1:] == ["hot", "hot"], f"starts {kinds}")
     wait_for(lambda: states(path) == ["idle"], "idle")
     check(" idle " in service().command("ps").stdout, "ferrite ps")
 

@@ -146,7 +146,9 @@ def test_killing_anything_at_any_time_loses_and_leaks_nothing():
     targets = [TARGETS[i % len(TARGETS)] for i in range(KILLS)]
     dice.shuffle(targets)
     # The limit on restarts is for servers that cannot run, not for those that somebody kills.
-    settings = {"FERRITE_RESTART_LIMIT": "1000", "FERRITE_RESTART_DELAY": "1ms", "FERRITE_RESTART_WINDOW": "1"}
+    # A pool that follows the demand has another size before than after.
+    settings = {"FERRITE_RESTART_LIMIT": "1000", "FERRITE_RESTART_DELAY": "1ms", "FERRITE_RESTART_WINDOW": "1",
+                "FERRITE_POOL_MAX": "1"}
     with harness.Service(environment=settings) as service:
         service.import_image("kill:1", harness.shell_image("cat", "kill:1"))
         service.create_route("kill", "/echo", "kill:1", memory=32, timeout=10)

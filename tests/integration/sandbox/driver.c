@@ -6,6 +6,7 @@
  *   {"op": "create", "layers": [DIR...], "args": [...], ...}   -> {"instance": N, "pid": N, ...} or {"failed": {...}}
  *   {"op": "wait", "instance": N}      -> how it ended, and what it wrote
  *   {"op": "run", ...}                 create and wait
+ *   {"op": "burst", "count": N, ...}   N creations at once, until all have ended -> how many of what
  *   {"op": "kill"|"stat", "instance": N, ...}
  *   {"op": "freeze"|"thaw", "instance": N}                as a user without any right
  *   {"op": "profile", "profile": N, "items": [{"kind": K, "to": PATH, "from": PATH, "text": T}...]}
@@ -190,7 +191,8 @@ static void await_output(json_t *created)
 	(void)poll(&p, 1, REPLY_MS);
 }
 
-static json_t *op_create(json_t *o)
+/* Sends a creation without waiting for the reply. */
+static int send_create(json_t *o, uint64_t *ret_id, struct err *err)
 {
 	const char *arguments[LIST_MAX + 1], *variables[LIST_MAX + 1], *layers[LIST_MAX + 1];
 	int fds[LIST_MAX];
@@ -212,19 +214,25 @@ static json_t *op_create(json_t *o)
 				      .arguments = arguments,
 				      .variables = variables};
 	unsigned n = string_list(json_object_get(o, "layers"), layers);
-	struct err err = ERR_INIT;
-	json_t *reply = NULL;
-	uint64_t id;
 	int r;
 
 	(void)string_list(json_object_get(o, "args"), arguments);
 	(void)string_list(json_object_get(o, "env"), variables);
 	for (unsigned i = 0; i < n; i++)
 		fds[i] = open(layers[i], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	r = harness_create(&harness, &body, &texts, fds, n, &id, &err);
+	r = harness_create(&harness, &body, &texts, fds, n, ret_id, err);
 	for (unsigned i = 0; i < n; i++)
 		fd_close(&fds[i]);
-	if (r < 0)
+	return r;
+}
+
+static json_t *op_create(json_t *o)
+{
+	struct err err = ERR_INIT;
+	json_t *reply = NULL;
+	uint64_t id;
+
+	if (send_create(o, &id, &err) < 0)
 		return json_pack("{s:s}", "lost", err.text);
 	while (!reply)
 		reply = take_message(id);
@@ -295,6 +303,37 @@ static json_t *op_run(json_t *o)
 	(void)json_object_update_missing(done, reply);
 	json_decref(reply);
 	return done;
+}
+
+static json_t *op_burst(json_t *o)
+{
+	unsigned count = (unsigned)number(o, "count"), warm = 0, created = 0, failed = 0, good = 0, ended = 0;
+	struct err err = ERR_INIT;
+	uint64_t id;
+
+	for (unsigned i = 0; i < count; i++)
+		if (send_create(o, &id, &err) < 0)
+			return json_pack("{s:s}", "lost", err.text);
+	while (created + failed < count || ended < created) {
+		struct ipc_message *m = harness.message;
+
+		if (harness_receive(&harness, harness.api_fd, REPLY_MS, &err) <= 0)
+			return json_pack("{s:s}", "lost", err.text);
+		if (m->header.type == SBX_CREATED) {
+			created++;
+			warm += ((const struct sbx_created *)(const void *)m->payload)->start == SBX_START_WARM;
+		} else if (m->header.type == SBX_EXITED) {
+			const struct sbx_exited *b = (const void *)m->payload;
+
+			ended++;
+			good += b->end == SBX_END_EXIT && b->exit_code == 0;
+		} else {
+			failed++;
+		}
+		ipc_message_done(m);
+	}
+	return json_pack("{s:i,s:i,s:i,s:i}", "created", (int)created, "failed", (int)failed, "warm", (int)warm, "good",
+			 (int)good);
 }
 
 static json_t *op_kill(json_t *o)
@@ -473,6 +512,8 @@ static json_t *dispatch(json_t *o)
 		return op_wait(o, number(o, "instance"));
 	if (strcmp(op, "run") == 0)
 		return op_run(o);
+	if (strcmp(op, "burst") == 0)
+		return op_burst(o);
 	if (strcmp(op, "kill") == 0)
 		return op_kill(o);
 	if (strcmp(op, "stat") == 0)

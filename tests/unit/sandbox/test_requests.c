@@ -48,7 +48,7 @@ START_TEST(defaults_are_filled_in)
 	ck_assert_int_eq(parse_good((struct sbx_create){.uid = 7, .gid = 65534}, &phase), 0);
 	ck_assert_uint_eq(request.limits.memory_bytes, config.memory_bytes);
 	ck_assert_uint_eq(request.limits.tasks, config.pids_max + 1);
-	ck_assert_uint_eq(request.what.command.disk_bytes, config.disk_bytes);
+	ck_assert_uint_eq(request.what.root.disk_bytes, config.disk_bytes);
 	ck_assert_uint_eq(request.what.command.uid, 7);
 	ck_assert_uint_eq(request.stop_signal, SIGTERM);
 	ck_assert_str_eq(request.what.hostname, "host");
