@@ -3,7 +3,7 @@
 A case names a profile, a service with certain settings:
 
     plain   nothing special
-    queue   no asynchronous workers of its own, so that /tasks can be looked at in peace
+    queue   no asynchronous workers of its own, at most 40 tasks of 2 MiB, so that /tasks can be looked at in peace
     lease   the same once more, for the case that waits until a reservation expires
     auth    JWT_AUTH_KEY=conformance-service-key
     small   256 MiB for all functions together, two calls may wait
@@ -25,8 +25,8 @@ SERVICE_KEY = "conformance-service-key"
 PROFILES = ("plain", "queue", "lease", "auth", "small")
 SETTINGS = {
     "plain": {},
-    "queue": {"API_URL": "none"},
-    "lease": {"API_URL": "none"},
+    "queue": {"FERRITE_ASYNC_WORKERS": "0", "FERRITE_MAX_TASKS": "40", "FERRITE_MAX_TASK_BYTES": "2MiB"},
+    "lease": {"FERRITE_ASYNC_WORKERS": "0"},
     "auth": {"JWT_AUTH_KEY": SERVICE_KEY},
     "small": {"FERRITE_MEMORY_TOTAL": "256MiB", "FERRITE_MAX_WAITING": "2"},
 }
