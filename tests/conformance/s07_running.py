@@ -1,6 +1,7 @@
 """Sections 7.1 to 7.5 and 7.7: running a function."""
 
 import os
+import re
 import socket
 
 from suite import (
