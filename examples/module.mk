@@ -1,11 +1,14 @@
 # The examples: bundles that can be deployed as they are. Their PTX is checked in; `make ptx` makes it again with nvcc or,
-# where there is none, clang. What needs the C compiler (hello, handler) is built into a copy of the folder, so that
+# where there is none, clang. What needs the C compiler is built into a copy of the folder, so that
 # $(BUILD)/examples holds every example ready to deploy.
-EXAMPLES := saxpy thumbnail mandelbrot softmax nbody hello handler
+EXAMPLES := saxpy thumbnail mandelbrot softmax nbody hello handler hot-echo wordcount
+# Those that are a C program of one file, linked so that their images need nothing else.
+EXAMPLE_PROGRAMS := hello hot-echo wordcount
 EXAMPLE_KERNELS := $(foreach e,saxpy thumbnail mandelbrot softmax nbody,$(e)/$(e)) handler/histogram
-EXAMPLE_FILES := $(filter-out %.gitignore %/hello/hello %/libhandler.so,$(wildcard $(patsubst %,examples/%/*,$(EXAMPLES))))
-EXAMPLES_BUILT := $(patsubst %,$(BUILD)/%,$(EXAMPLE_FILES)) $(BUILD)/examples/hello/hello \
-	$(BUILD)/examples/handler/libhandler.so
+EXAMPLE_FILES := $(filter-out %.gitignore %/libhandler.so $(foreach e,$(EXAMPLE_PROGRAMS),examples/$(e)/$(e)),\
+	$(wildcard $(patsubst %,examples/%/*,$(EXAMPLES))))
+EXAMPLES_BUILT := $(patsubst %,$(BUILD)/%,$(EXAMPLE_FILES)) $(BUILD)/examples/handler/libhandler.so \
+	$(foreach e,$(EXAMPLE_PROGRAMS),$(BUILD)/examples/$(e)/$(e))
 
 all: examples
 examples: $(EXAMPLES_BUILT)
@@ -14,7 +17,7 @@ examples: $(EXAMPLES_BUILT)
 $(patsubst %,$(BUILD)/%,$(EXAMPLE_FILES)): $(BUILD)/examples/%: examples/%
 	@mkdir -p $(@D)
 	$(Q)cp -p $< $@
-$(BUILD)/examples/hello/hello: examples/hello/hello.c
+$(foreach e,$(EXAMPLE_PROGRAMS),$(BUILD)/examples/$(e)/$(e)): $(BUILD)/examples/%: examples/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 $(WARNINGS) -O2 -static -o $@ $<
 $(BUILD)/examples/handler/libhandler.so: examples/handler/handler.c cudaexec/cudaexec.h

@@ -5,7 +5,7 @@ usage: tools/demo_calls.py --port PORT --app APP --pictures DIR EXAMPLE...
 
 calls.json is a list of calls. Each has a "title" and, as far as it needs them, "query", "headers", a body ("json": any
 value, "text": a string, "file": a file of the example), and what makes the answer right: "expected_json" (numbers
-within "tolerance", default 1e-5 relative), "expected_text", or "check": a Python script of the example that gets the
+within "tolerance", default 1e-5 relative), "expected_text", "expected_status" (default 200), or "check": a Python script of the example that gets the
 file with the body and the file with the answer and prints one line about what it saw, with exit status 0 when the
 answer is right. "picture" is the file name under which an answer that is a picture is kept.
 """
@@ -70,6 +70,8 @@ def judge(call, folder, body, answer):
         return same(got, call["expected_json"], call.get("tolerance", 1e-5)), ""
     if "expected_text" in call:
         return answer.decode("utf-8", "replace") == call["expected_text"], ""
+    if "check" not in call:
+        return True, ""
     with tempfile.NamedTemporaryFile() as request, tempfile.NamedTemporaryFile() as reply:
         Path(request.name).write_bytes(body)
         Path(reply.name).write_bytes(answer)
@@ -106,7 +108,9 @@ def run_example(connection, app, folder, pictures=None, show=print):
     wrong = 0
     for call in json.loads((folder / "calls.json").read_text()):
         status, headers, body, answer = make_call(connection, app, "/" + folder.name, call, folder)
-        right, remark = judge(call, folder, body, answer) if status == 200 else (False, f"HTTP status {status}")
+        right, remark = False, f"HTTP status {status}"
+        if status == call.get("expected_status", 200):
+            right, remark = judge(call, folder, body, answer)
         show(f"  {call['title']}")
         show(f"    input   {shorten(body) or '(none)'}{'  ' + call['query'] if 'query' in call else ''}")
         show(f"    answer  {shorten(answer)}")

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -14,7 +15,7 @@ from harness import check, equal, wait_for
 sys.path.insert(0, str(harness.TOP / "tools"))
 import demo_calls  # noqa: E402
 
-EXAMPLES = ("saxpy", "thumbnail", "mandelbrot", "softmax", "nbody", "hello", "handler")
+EXAMPLES = ("saxpy", "thumbnail", "mandelbrot", "softmax", "nbody", "hello", "handler", "hot-echo", "wordcount")
 JSON = {"Content-Type": "application/json"}
 BYTES = {"Content-Type": "application/octet-stream"}
 
@@ -63,6 +64,34 @@ def test_hello(folder):
 
 def test_handler(folder):
     example(folder, "handler")
+
+
+def test_hot_echo(folder):
+    example(folder, "hot-echo")
+    answers = [service().call("demo", "/hot-echo", b"again") for _ in range(2)]
+    equal([a.body for a in answers], [b"again"] * 2, "answers")
+    counts = [int(a.headers["X-Calls"]) for a in answers]
+    check(counts[0] < counts[1], f"one process answers both: {counts}")
+    service().request("DELETE", "/v1/apps/demo/routes/hot-echo")
+    wait_for(lambda: service().instances() == [], "its processes end with the route")
+
+
+def test_wordcount(folder):
+    example(folder, "wordcount")
+    call = service().call("demo", "/wordcount", b"one two\n").json["call_id"]
+
+    def log():
+        answer = service().request("GET", f"/v1/apps/demo/calls/{call}/log")
+        return answer.text if answer.status == 200 else None
+
+    equal(wait_for(log, "the call has run"), "1 lines, 2 words, 8 bytes\n", "log of the call")
+
+
+def test_every_example_passes_its_own_tests():
+    for name in EXAMPLES:
+        done = service().command("test", str(harness.BUILD / "examples" / name))
+        equal(done.returncode, 0, f"ferrite test {name}: {done.stdout} {done.stderr}")
+        check(re.search(r"^[1-9]\d* passed, 0 failed, 0 skipped$", done.stdout, re.M), f"{name}: {done.stdout}")
 
 
 def test_no_example_is_forgotten():
