@@ -2,7 +2,9 @@
  * How long a container takes: requests to a private ferrite-sandbox, one after the other, each a fresh instance with
  * all isolation and limits that runs a static program once; interleaved with plain starts of the same program.
  *
- *   bench_sandbox [-n RUNS]
+ *   bench_sandbox [-n RUNS] [-p PAUSE_US]
+ *
+ * The pause between two runs matters: see docs/performance.md.
  *
  * Prints microseconds: what, n, min, median, p95, p99, max; and the ratio of the medians.
  */
@@ -170,7 +172,7 @@ static int run_once(int layer_fd, uint64_t *ret_main_us, uint64_t *ret_whole_us,
 	return MIN(r, 0);
 }
 
-static int measure(unsigned n, const char *stamp, struct err *err)
+static int measure(unsigned n, unsigned pause_us, const char *stamp, struct err *err)
 {
 	static uint64_t inside[2][RUNS_MAX], plain[2][RUNS_MAX];
 	int layer_fd = make_layer(stamp, err);
@@ -182,7 +184,7 @@ static int measure(unsigned n, const char *stamp, struct err *err)
 		unsigned at = i < WARM_UP ? 0 : i - WARM_UP;
 
 		r = run_once(layer_fd, &inside[0][at], &inside[1][at], err);
-		(void)usleep(BETWEEN_US);
+		(void)usleep(pause_us);
 		if (r == 0)
 			r = spawn_once(stamp, &plain[0][at], &plain[1][at], err);
 	}
@@ -203,13 +205,16 @@ int main(int argc, char **argv)
 {
 	struct err err = ERR_INIT;
 	char stamp[PATH_MAX];
-	unsigned n = 200;
+	unsigned n = 200, pause_us = BETWEEN_US;
 	int option, r;
 
-	while ((option = getopt(argc, argv, "n:")) != -1) {
-		if (option != 'n')
+	while ((option = getopt(argc, argv, "n:p:")) != -1) {
+		if (option == 'n')
+			n = (unsigned)strtoul(optarg, NULL, 10);
+		else if (option == 'p')
+			pause_us = (unsigned)strtoul(optarg, NULL, 10);
+		else
 			return 2;
-		n = (unsigned)strtoul(optarg, NULL, 10);
 	}
 	if (n == 0 || n > RUNS_MAX)
 		return 2;
@@ -220,7 +225,7 @@ int main(int argc, char **argv)
 	(void)chmod(folder, 0711);
 	(void)snprintf(layer, sizeof(layer), "%s/layer", folder);
 	build_path(stamp, "tests/bench/stamp");
-	r = measure(n, stamp, &err);
+	r = measure(n, pause_us, stamp, &err);
 	clean_up();
 	if (r < 0)
 		fprintf(stderr, "bench_sandbox: %s\n", err.text);
