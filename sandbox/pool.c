@@ -2,8 +2,8 @@
 
 #include "supervisor/util.h"
 
-#define KEEP	       1    /* that stay however long nobody asks */
-#define BUILD_AFTER_US 2000 /* a request is served first, and what it left is removed */
+#define KEEP	       1     /* that stay however long nobody asks */
+#define BUILD_AFTER_US 10000 /* a short call is served to its end first: building takes as long as it */
 
 static void on_timer(struct loop *loop, struct loop_watch *watch, uint32_t events);
 
@@ -65,6 +65,12 @@ struct instance *pool_take(struct pool *pool, enum sbx_network network)
 	pool->least = MIN(pool->least, waiting);
 	schedule(pool, clock_monotonic_us() + BUILD_AFTER_US);
 	return instance;
+}
+
+void pool_rest(struct pool *pool)
+{
+	if (pool->instances)
+		schedule(pool, clock_monotonic_us());
 }
 
 void pool_failed(struct pool *pool)

@@ -33,6 +33,9 @@ void pool_close(struct pool *pool);
 /* Takes a waiting container of this kind of network; NULL: there is none. */
 struct instance *pool_take(struct pool *pool, enum sbx_network network);
 
+/* The end of an instance was reported: a good time to build. */
+void pool_rest(struct pool *pool);
+
 /* One died while it waited. Until a request finds the pool empty there is no other attempt. */
 void pool_failed(struct pool *pool);
 

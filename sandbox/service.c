@@ -133,6 +133,7 @@ static void on_exited(void *context, struct instance *instance, const struct sbx
 		  LOG_INT("run_us", exited->run_us));
 	if (is_current(service, instance))
 		send_api(service, &(struct ipc_out){.type = SBX_EXITED, .body = exited, .body_size = sizeof(*exited)});
+	pool_rest(&service->pool);
 }
 
 static void on_empty(void *context)
