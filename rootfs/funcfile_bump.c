@@ -51,24 +51,27 @@ static size_t start_of_line(const char *text, unsigned line)
 {
 	const char *at = text;
 
-	while (line > 1 && (at = strchr(at, '\n'))) {
-		at++;
-		line--;
+	for (; line > 1; line--) {
+		const char *end = strchr(at, '\n');
+
+		if (!end)
+			return strlen(text);
+		at = end + 1;
 	}
-	return at ? (size_t)(at - text) : strlen(text);
+	return (size_t)(at - text);
 }
 
 /*
  * The old version may stand in a comment and in other values before its own place. Only one change of one place makes
  * the parser see the new version, so that trying them in order finds it whatever the file looks like.
  */
-static int replace_version(const struct function_file *file, const char *text, size_t length, const char *next,
-			   char **ret_text, struct err *err)
+static int replace_version(const struct function_file *file, const char *old, const char *next, const char *text,
+			   size_t length, char **ret_text, struct err *err)
 {
 	const char *at = text + start_of_line(text, function_file_line(file, "version"));
 
-	for (int i = 0; i < PLACES_MAX && (at = strstr(at, file->version)); i++, at++) {
-		_cleanup_free_ char *changed = replace(text, length, (size_t)(at - text), strlen(file->version), next);
+	for (int i = 0; i < PLACES_MAX && (at = strstr(at, old)); i++, at++) {
+		_cleanup_free_ char *changed = replace(text, length, (size_t)(at - text), strlen(old), next);
 
 		if (!changed)
 			return err_sys(err, ENOMEM, "raise the version");
@@ -111,17 +114,17 @@ int function_file_bump(const char *file_name, const char *text, size_t length, c
 	/* What follows takes the text as a string. */
 	if (strlen(text) != length)
 		return err_set(err, EINVAL, "%s has a zero byte in it", file_name);
-	if (file->version) {
+	if (!file->version) {
+		next = strdup(FIRST_VERSION);
+		r = next ? insert_version(file, text, length, ret_text, err)
+			 : err_sys(err, ENOMEM, "raise the version");
+	} else {
 		r = next_version(file->version, &next, err);
 		if (r < 0)
 			err_wrap(err, "%s:%u", file_name, function_file_line(file, "version"));
-	} else {
-		next = strdup(FIRST_VERSION);
-		r = next ? 0 : err_sys(err, ENOMEM, "raise the version");
+		else
+			r = replace_version(file, file->version, next, text, length, ret_text, err);
 	}
-	if (r == 0)
-		r = file->version ? replace_version(file, text, length, next, ret_text, err)
-				  : insert_version(file, text, length, ret_text, err);
 	if (r == 0)
 		*ret_version = take_ptr(next);
 	return r;

@@ -27,8 +27,8 @@ def ferrite(*arguments, **options):
     return shared().command(*arguments, **options)
 
 
-def document(*arguments, status=0):
-    return json.loads(ran(ferrite("--json", *arguments), status).stdout)
+def document(*arguments, status=0, **options):
+    return json.loads(ran(ferrite("--json", *arguments, **options), status).stdout)
 
 
 def alone(*arguments, **options):
@@ -200,6 +200,7 @@ def test_doctor():
 
 def test_init_bundles_deploy_as_they_are(folder):
     ran(ferrite("init", "-k", "kernel", str(folder / "scale")), 0, "func.yaml")
+    ran(ferrite("test", str(folder / "scale")), 0, "1 passed, 0 failed")
     url = ran(ferrite("deploy", str(folder / "scale"), "--app", "cli-i"), 0).stdout.strip()
     equal(url, "http://localhost/r/cli-i/scale", "URL")
     answer = ran(ferrite("call", "cli-i", "/scale", "-d", '{"factor": 3, "x": [1, 2, 3]}'), 0)
@@ -210,8 +211,9 @@ def test_init_bundles_deploy_as_they_are(folder):
     ):
         ran(ferrite("init", "-k", kind, str(folder / path)), 0)
         include = {**os.environ, "CPATH": str(harness.TOP / "cudaexec") + ":" + str(harness.TOP / "cudaexec/runner")}
-        subprocess.run(["make", "-s", "-C", str(folder / path)], check=True, env=include)
-        deployed = document("deploy", str(folder / path), "--app", "cli-i", "--path", f"/{kind}")
+        tested = document("test", str(folder / path), env=include)
+        equal((tested["passed"], tested["failed"]), (1, 0), f"tests of the skeleton {kind}: {tested}")
+        deployed = document("deploy", str(folder / path), "--app", "cli-i", "--path", f"/{kind}", env=include)
         equal(deployed["path"], f"/{kind}", "deploy --json")
         equal(ran(ferrite("call", "cli-i", f"/{kind}", "-d", data), 0).stdout, wanted, f"answer of {kind}")
     ran(ferrite("init", str(folder / "greet")), 2, "exists")

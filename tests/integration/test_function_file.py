@@ -130,6 +130,7 @@ tests:
   - name: a variable
     env: {GREETING: hello}
     out: "GET|hello|!|\\n"
+    err: "log of \\n"
 """
 WRONG = """
 tests:
@@ -140,6 +141,8 @@ tests:
     in: x
     out: "POST||!|x\\n"
   - in: fail
+  - in: y
+    err: "log of x\\n"
 """
 
 
@@ -161,7 +164,8 @@ def test_tests_that_fail_show_the_difference(folder):
     for text in (
         "FAIL another greeting", "its output differs", "out, - expected, + got, after 12 bytes that are the same:",
         "     - Byron  (no newline at its end)\n", "     + Love\tlace\n", "ok   right", "FAIL test 3",
-        "exit code 3 (HTTP status 500)", "1 passed, 2 failed, 0 skipped\n",
+        "exit code 3 (HTTP status 500)", "FAIL test 4", "its standard error differs", "     + log of y\n",
+        "1 passed, 3 failed, 0 skipped\n",
     ):
         check(text in done.stdout, f"no {text!r} in {done.stdout}")
     found = document("test", str(folder), status=1)

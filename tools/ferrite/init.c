@@ -18,14 +18,7 @@ static const struct skeleton_file files[] = {
 #include "tools/ferrite/skeletons.inc"
 };
 
-static const struct {
-	const char *kind;
-	const char *build; /* what makes its binary; NULL: it is complete */
-} skeletons[] = {
-	{"exec", "make"},
-	{"kernel", NULL},
-	{"handler", "make"},
-};
+static const char *const kinds[] = {"exec", "kernel", "handler"};
 
 /* Writes TEXT with every NAME replaced. */
 static int write_file(int dir_fd, const struct skeleton_file *file, const char *name, char *ret_path, size_t size,
@@ -55,7 +48,7 @@ static int write_file(int dir_fd, const struct skeleton_file *file, const char *
 	return 0;
 }
 
-static enum cli_exit write_skeleton(struct cli *cli, size_t kind, const char *dir, const char *name)
+static enum cli_exit write_skeleton(struct cli *cli, const char *kind, const char *dir, const char *name)
 {
 	_cleanup_fd_ int dir_fd = -1;
 	struct err err = ERR_INIT;
@@ -67,7 +60,7 @@ static enum cli_exit write_skeleton(struct cli *cli, size_t kind, const char *di
 	if (dir_fd < 0)
 		return cli_fail(cli, CLI_USAGE, "cannot open the folder %s: %s", dir, strerror(errno));
 	for (const struct skeleton_file *f = files; f < files + ARRAY_LEN(files); f++) {
-		if (strcmp(f->kind, skeletons[kind].kind) != 0)
+		if (strcmp(f->kind, kind) != 0)
 			continue;
 		if (write_file(dir_fd, f, name, path, sizeof(path), &err) < 0)
 			return cli_fail(cli, CLI_USAGE, "%s", err.text);
@@ -75,14 +68,13 @@ static enum cli_exit write_skeleton(struct cli *cli, size_t kind, const char *di
 			printf("%s/%s\n", dir, path);
 	}
 	if (cli->json) {
-		json_t *document = json_pack("{s:o, s:s}", "folder", output_string(dir), "kind", skeletons[kind].kind);
+		json_t *document = json_pack("{s:o, s:s}", "folder", output_string(dir), "kind", kind);
 
 		output_json(document);
 		json_decref(document);
-	} else if (skeletons[kind].build)
-		printf("next: (cd %s && %s), then ferrite deploy %s --app demo\n", dir, skeletons[kind].build, dir);
-	else
-		printf("next: ferrite deploy %s --app demo\n", dir);
+	} else {
+		printf("next: ferrite test %s, ferrite deploy %s --app demo\n", dir, dir);
+	}
 	return CLI_OK;
 }
 
@@ -115,8 +107,8 @@ enum cli_exit init_bundle(struct cli *cli)
 	if (!dir || !name_of_folder(dir, name, sizeof(name)))
 		return cli_fail(cli, CLI_USAGE, "\"%s\" has no letter or digit that an image's name could take",
 				cli->args[0]);
-	for (size_t i = 0; i < ARRAY_LEN(skeletons); i++)
-		if (strcmp(kind, skeletons[i].kind) == 0)
-			return write_skeleton(cli, i, dir, name);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (strcmp(kind, kinds[i]) == 0)
+			return write_skeleton(cli, kinds[i], dir, name);
 	return cli_fail(cli, CLI_USAGE, "there is no kind \"%s\"; take exec, kernel or handler", kind);
 }

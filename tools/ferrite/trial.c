@@ -104,12 +104,12 @@ static void forget(struct client *client, char *path)
 	_cleanup_free_ char *own_path = path;
 	struct err err = ERR_INIT;
 	json_t *document = NULL;
-	int r = path ? client_json(client, "DELETE", path, NULL, NULL, &document, &err)
-		     : err_set(&err, ENOMEM, "out of memory");
+	int r = own_path ? client_json(client, "DELETE", own_path, NULL, NULL, &document, &err)
+			 : err_set(&err, ENOMEM, "out of memory");
 
 	json_decref(document);
 	if (r < 0)
-		fprintf(stderr, "ferrite: %s could not be removed: %s\n", path ? path : "a part of the trial",
+		fprintf(stderr, "ferrite: %s could not be removed: %s\n", own_path ? own_path : "a part of the trial",
 			err.text);
 }
 
