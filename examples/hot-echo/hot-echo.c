@@ -15,7 +15,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define LINE_MAX_BYTES 65536
+/* More than the variables of a call may take together. */
+#define LINE_MAX_BYTES (256 * 1024)
 
 struct request {
 	char method[32];
@@ -23,7 +24,7 @@ struct request {
 	size_t length;
 };
 
-/* Reads the fields up to the empty line; false at the end of the input. */
+/* Reads the fields up to the empty line; false at the end of the input, and for what is no request. */
 static int read_head(struct request *request)
 {
 	static char line[LINE_MAX_BYTES];
@@ -31,7 +32,7 @@ static int read_head(struct request *request)
 
 	request->length = 0;
 	request->method[0] = '\0';
-	while (fgets(line, sizeof(line), stdin)) {
+	while (fgets(line, sizeof(line), stdin) && strchr(line, '\n')) {
 		line[strcspn(line, "\r\n")] = '\0';
 		if (!first && !*line)
 			return 1;
