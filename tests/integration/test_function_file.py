@@ -78,10 +78,14 @@ def test_deploy_carries_every_key_and_brings_up_to_date(folder):
         "config": {"NAME": "Ada!"},
     }
     equal({key: route[key] for key in wanted}, wanted, "route")
-    equal(ferrite("bump", str(folder)).stdout, "0.0.2\n", "bump")
+    # Where it stands, as fn does.
+    command = [str(FERRITE), "--api", f"unix:{service().socket_path}"]
+    done = subprocess.run([*command, "bump"], cwd=folder, capture_output=True, text=True, timeout=60, check=True)
+    equal(done.stdout, "0.0.2\n", "bump")
     equal((folder / "func.yaml").read_text(), FILE.replace("version: 0.0.1", "version: 0.0.2"), "file after bump")
     (folder / "func.yaml").write_text((folder / "func.yaml").read_text().replace("memory: 48", "memory: 64"))
-    ferrite("deploy", str(folder), "--app", "files", env={"FILES_NAME": "Grace"})
+    subprocess.run([*command, "deploy", "--app", "files"], cwd=folder, capture_output=True, timeout=60, check=True,
+                   env={**os.environ, "FILES_NAME": "Grace"})
     route = service().request("GET", "/v1/apps/files/routes/say").json["route"]
     equal((route["image"], route["memory"], route["config"]), ("files/echo:0.0.2", 64, {"NAME": "Grace!"}), "update")
 

@@ -11,9 +11,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static const char *folder_of(const struct cli *cli)
+{
+	return cli->n_args > 0 ? cli->args[0] : ".";
+}
+
 static enum cli_exit load(struct cli *cli, struct function_file **ret_function, char *name)
 {
-	enum cli_exit status = folder_load(cli, cli->args[0], ret_function);
+	enum cli_exit status = folder_load(cli, folder_of(cli), ret_function);
 
 	return status == CLI_OK ? folder_image_name(cli, *ret_function, cli_value(cli, "tag"), name) : status;
 }
@@ -24,11 +29,11 @@ static enum cli_exit write_archive(struct cli *cli, const struct function_file *
 	_cleanup_file_ FILE *file = strcmp(output, "-") == 0 ? NULL : fopen(output, "we");
 
 	if (strcmp(output, "-") == 0)
-		return folder_pack(cli, function, cli->args[0], name, stdout);
+		return folder_pack(cli, function, folder_of(cli), name, stdout);
 	if (!file)
 		return cli_fail(cli, CLI_USAGE, "cannot write %s: %s", output, strerror(errno));
 
-	enum cli_exit status = folder_pack(cli, function, cli->args[0], name, file);
+	enum cli_exit status = folder_pack(cli, function, folder_of(cli), name, file);
 
 	if (status != CLI_OK) {
 		(void)unlink(output);
@@ -57,12 +62,12 @@ enum cli_exit bundle_make(struct cli *cli)
 		struct function_file *unused = NULL;
 		struct err err = ERR_INIT;
 
-		(void)bundle_load(cli->args[0], &unused, &err);
+		(void)bundle_load(folder_of(cli), &unused, &err);
 		return cli_fail(cli, CLI_USAGE, "%s", err.text);
 	}
 	if (cli_value(cli, "output"))
 		return write_archive(cli, function, name, cli_value(cli, "output"));
-	status = folder_send(cli, function, cli->args[0], name, &document);
+	status = folder_send(cli, function, folder_of(cli), name, &document);
 	if (status != CLI_OK)
 		return status;
 	if (cli->json)
@@ -109,7 +114,7 @@ enum cli_exit bundle_deploy(struct cli *cli)
 	enum cli_exit status = load(cli, &function, name);
 
 	if (status == CLI_OK)
-		status = folder_provide_image(cli, function, cli->args[0], name);
+		status = folder_provide_image(cli, function, folder_of(cli), name);
 	if (status != CLI_OK)
 		return status;
 
@@ -146,7 +151,7 @@ static int replace_file(const char *dir, const char *name, const char *text, str
 
 enum cli_exit bundle_bump(struct cli *cli)
 {
-	const char *dir = cli->n_args > 0 ? cli->args[0] : ".", *file_name = NULL;
+	const char *dir = folder_of(cli), *file_name = NULL;
 	_cleanup_free_ char *text = NULL, *changed = NULL, *version = NULL;
 	struct err err = ERR_INIT;
 	size_t length = 0;

@@ -82,8 +82,8 @@ static const struct cli_option doctor_options[] = {
 
 const struct cli_command cli_commands[] = {
 	{"init", "DIR", "begin a function bundle in a new folder", 1, 1, init_options, init_bundle},
-	{"bundle", "DIR", "make an image of a bundle folder", 1, 1, bundle_options, bundle_make},
-	{"deploy", "DIR", "bundle a folder and give it a URL", 1, 1, deploy_options, bundle_deploy},
+	{"bundle", "[DIR]", "make an image of a bundle folder", 0, 1, bundle_options, bundle_make},
+	{"deploy", "[DIR]", "bundle a folder and give it a URL", 0, 1, deploy_options, bundle_deploy},
 	{"test", "[DIR]", "run the tests of a function file", 0, 1, test_options, function_test},
 	{"run", "[DIR]", "try a function out: standard input in, its answer out", 0, 1, run_options, function_run},
 	{"bump", "[DIR]", "raise the last part of the version in a function file", 0, 1, NULL, bundle_bump},
