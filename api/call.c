@@ -9,17 +9,29 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* A random (version 4) UUID. */
+/* A random (version 4) UUID. Each thread takes randomness from the kernel for many of them at once. */
 void call_make_id(char *id)
 {
-	unsigned char b[16];
+	static const char digits[] = "0123456789abcdef";
+	static _Thread_local unsigned char pool[1024];
+	static _Thread_local size_t left;
+	unsigned char *b;
 
-	random_bytes(b, sizeof(b));
+	if (left == 0) {
+		random_bytes(pool, sizeof(pool));
+		left = sizeof(pool);
+	}
+	left -= 16;
+	b = pool + left;
 	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	(void)snprintf(id, CALL_ID_LENGTH + 1, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		       b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-		       b[15]);
+	for (unsigned i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*id++ = '-';
+		*id++ = digits[b[i] >> 4];
+		*id++ = digits[b[i] & 15];
+	}
+	*id = '\0';
 }
 
 static void on_gone(struct http_request *request)
@@ -75,7 +87,8 @@ struct call *call_new(struct http_request *request, struct function *function)
 
 	if (!call)
 		return NULL;
-	call_make_id(call->id);
+/* A random (version 4) UUID. Each thread takes randomness from the kernel for many of them at once. */
+void call_make_id(char *id)
 	call->request = request;
 	call->received_us = request->received_us;
 	request->user = call;

@@ -27,17 +27,17 @@ static void give_up(struct call *call, enum call_outcome outcome, unsigned statu
 }
 
 /* Whether a hot instance is in step: it read all that was sent, wrote one answer, and means to go on. */
-static bool is_in_step(const struct call *call, bool more)
+static bool is_in_step(const struct call *call, bool more, int unread)
 {
-	return !more && !call->instance->has_ended && answer_keeps_going(&call->answer) &&
-	       instance_has_read_all(call->instance);
+	return !more && unread == 0 && !call->instance->has_ended && instance_sent_all(call->instance) &&
+	       answer_keeps_going(&call->answer);
 }
 
-/* The answer is complete; MORE: something came behind it. */
-static void finish(struct call *call, bool more)
+/* The answer is complete; MORE: something came behind it. UNREAD: bytes of the request. */
+static void finish(struct call *call, bool more, int unread)
 {
 	if (call->instance && call->instance->hot) {
-		if (is_in_step(call, more))
+		if (is_in_step(call, more, unread))
 			hot_give_back(call);
 		else
 			call_stop(call);
@@ -45,27 +45,22 @@ static void finish(struct call *call, bool more)
 	succeed(call, call->answer.status);
 }
 
-/* What a hot function writes before it has read anything of the request is no answer to it. */
-static void speak_unasked(struct call *call)
-{
-	if (!hot_retry(call))
-		give_up(call, CALL_FAILED, 502, "the function wrote before it was asked");
-}
-
 static bool on_framed_output(struct call *call, const void *bytes, size_t length)
 {
 	struct err err = ERR_INIT;
 	size_t used = 0;
-	int r;
+	int r, unread = call->instance->hot ? instance_unread(call->instance) : 0;
 
-	if (call->instance->hot && !call->heard && instance_is_untouched(call->instance)) {
-		speak_unasked(call);
+	/* What a hot function writes before it has read anything of the request is no answer to it. */
+	if (call->instance->hot && !call->heard && hot_is_untouched(call, unread)) {
+		if (!hot_retry(call))
+			give_up(call, CALL_FAILED, 502, "the function wrote before it was asked");
 		return false;
 	}
 	call->heard = true;
 	r = answer_feed(&call->answer, bytes, length, &used, &err);
 	if (r == 1)
-		finish(call, used < length);
+		finish(call, used < length, unread);
 	else if (r < 0)
 		give_up(call, CALL_FAILED, 502, err.text);
 	return r == 0;
@@ -115,7 +110,7 @@ static void on_output_end(void *context)
 	if (!call->instance->hot)
 		return;
 	if (call->heard && answer_end(&call->answer, &err) == 1) {
-		finish(call, true);
+		finish(call, true, 0);
 		return;
 	}
 	call->ending = true;

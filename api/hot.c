@@ -183,9 +183,14 @@ void hot_give_back(struct call *call)
 	hot_make_room(dispatcher);
 }
 
+bool hot_is_untouched(const struct call *call, int unread)
+{
+	return unread < 0 ? call->instance->sent == 0 : (uint64_t)unread == call->instance->sent;
+}
+
 bool hot_retry(struct call *call)
 {
-	if (call->retried || call->heard || !instance_is_untouched(call->instance))
+	if (call->retried || call->heard || !hot_is_untouched(call, instance_unread(call->instance)))
 		return false;
 	if (!call->instance->has_ended)
 		instance_kill(call->instance, 0);

@@ -23,6 +23,8 @@ void hot_not_started(struct call *call);
 
 /* An instance that can go on is given back; the call's own use of it is over. */
 void hot_give_back(struct call *call);
+/* Whether the instance has read nothing of the call, of which it has not read UNREAD bytes (-1: nobody knows). */
+bool hot_is_untouched(const struct call *call, int unread);
 /*
  * The instance of the call is gone, or is no good. True: it cannot have seen anything of it, and the call goes on with
  * another. That happens once to a call.

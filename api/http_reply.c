@@ -85,13 +85,17 @@ static void make_head(struct http_connection *c, struct text *head, unsigned sta
 	text_puts(head, "\r\n");
 }
 
-/* Puts head and body into the socket at once when it takes them; what it does not take goes to the output. */
-static bool send_parts(struct http_connection *c, const struct text *head, const void *body, size_t length)
+/*
+ * Puts head and body into the socket at once when it takes them; what it does not take, and what is in BUFFER instead
+ * of BODY, goes to the output.
+ */
+static bool send_parts(struct http_connection *c, const struct text *head, const void *body, size_t length,
+		       struct evbuffer *buffer)
 {
 	struct iovec parts[2] = {{head->data, head->length}, {(void *)body, length}};
 	ssize_t n = 0;
 
-	if (evbuffer_get_length(c->output) == 0) {
+	if (evbuffer_get_length(c->output) == 0 && !buffer) {
 		do
 			n = writev(c->fd, parts, length > 0 ? 2 : 1);
 		while (n < 0 && errno == EINTR);
@@ -104,6 +108,8 @@ static bool send_parts(struct http_connection *c, const struct text *head, const
 			return false;
 		n = (ssize_t)head->length;
 	}
+	if (buffer)
+		return evbuffer_add_buffer(c->output, buffer) == 0;
 	/* An answer without a body may come with no pointer to one. */
 	if (length == 0)
 		return true;
@@ -123,8 +129,14 @@ static void reply(struct http_request *request, unsigned status, const char *con
 	request->gone = NULL;
 	http_loop_count(c->loop, status);
 	make_head(c, &head, status, content_type, buffer ? evbuffer_get_length(buffer) : length);
-	if (head.failed || c->fields.failed || !send_parts(c, &head, body, bodyless || buffer ? 0 : length) ||
-	    (buffer && !bodyless && evbuffer_add_buffer(c->output, buffer) < 0) || !http_connection_flush(c))
+	/* What lies in one piece goes out with the head. */
+	if (buffer && evbuffer_get_contiguous_space(buffer) == evbuffer_get_length(buffer)) {
+		length = evbuffer_get_length(buffer);
+		body = evbuffer_pullup(buffer, -1);
+		buffer = NULL;
+	}
+	if (head.failed || c->fields.failed ||
+	    !send_parts(c, &head, body, bodyless ? 0 : length, bodyless ? NULL : buffer) || !http_connection_flush(c))
 		c->dead = true;
 	text_clear(&c->fields);
 	http_connection_answered(c);

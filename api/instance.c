@@ -307,23 +307,16 @@ void instance_rest(struct instance *instance)
 	atomic_store(&instance->state, INSTANCE_IDLE);
 }
 
-static int unread_input(const struct instance *instance)
+int instance_unread(const struct instance *instance)
 {
 	int n = 0;
 
 	return instance->input_fd < 0 || ioctl(instance->input_fd, FIONREAD, &n) < 0 ? -1 : n;
 }
 
-bool instance_has_read_all(const struct instance *instance)
+bool instance_sent_all(const struct instance *instance)
 {
-	return !has_input_left(instance) && unread_input(instance) == 0;
-}
-
-bool instance_is_untouched(const struct instance *instance)
-{
-	if (instance->input_fd < 0)
-		return instance->sent == 0;
-	return (uint64_t)unread_input(instance) == instance->sent;
+	return !has_input_left(instance);
 }
 
 bool instance_has_output(const struct instance *instance)

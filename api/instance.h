@@ -105,10 +105,10 @@ void instance_rest(struct instance *instance);
 /* What it has written on stderr by now. UNFINISHED: the record of its call is to be completed when it has ended. */
 const struct capture *instance_log(struct instance *instance, bool unfinished);
 
-/* Whether it has read all that was sent. */
-bool instance_has_read_all(const struct instance *instance);
-/* Whether it has read nothing of what was sent. */
-bool instance_is_untouched(const struct instance *instance);
+/* How many bytes of what was sent it has not read yet; its input must be open, else -1. */
+int instance_unread(const struct instance *instance);
+/* Whether all of head and body was sent. */
+bool instance_sent_all(const struct instance *instance);
 /* Whether it wrote something that nobody has read. */
 bool instance_has_output(const struct instance *instance);
 

@@ -112,6 +112,7 @@ static void on_drain(void *context, uint64_t deadline_us)
 	if (api->remote)
 		remote_stop(api->remote);
 	service->drain_deadline_us = deadline_us;
+	pools_drain(&api->dispatcher->pools);
 	for (unsigned i = 0; i < api->n_loops; i++) {
 		api->loops[i].drain_task.run = run_drain;
 		worker_post(&api->loops[i].worker, &api->loops[i].drain_task);
