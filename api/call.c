@@ -87,8 +87,7 @@ struct call *call_new(struct http_request *request, struct function *function)
 
 	if (!call)
 		return NULL;
-/* A random (version 4) UUID. Each thread takes randomness from the kernel for many of them at once. */
-void call_make_id(char *id)
+	call_make_id(call->id);
 	call->request = request;
 	call->received_us = request->received_us;
 	request->user = call;

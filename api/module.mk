@@ -24,6 +24,7 @@ API_TESTS := test_http test_peers test_function test_path test_model test_env te
 	test_loglimit
 API_TESTS += test_queue_store test_history test_capture test_metrics
 API_TESTS += test_jwt
+API_TESTS += test_pool test_spool
 $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,api common,$(API_LDLIBS))))
 
 API_FUZZ := fuzz_api_http fuzz_api_json fuzz_api_answer fuzz_api_image fuzz_api_jwt fuzz_api_task
