@@ -108,12 +108,12 @@ uint64_t budget_over_half(struct budget *budget)
 	return over;
 }
 
-bool budget_has_half(struct budget *budget)
+bool budget_has_half(struct budget *budget, uint64_t bytes)
 {
 	bool free;
 
 	pthread_mutex_lock(&budget->lock);
-	free = half_is_free(budget);
+	free = half_is_free(budget) && fits(budget, bytes);
 	pthread_mutex_unlock(&budget->lock);
 	return free;
 }

@@ -43,8 +43,8 @@ int budget_enter(struct budget *budget, struct budget_wait *wait);
 int budget_try_half(struct budget *budget, uint64_t bytes);
 /* What has to be given back before budget_try_half() can let in anything. */
 uint64_t budget_over_half(struct budget *budget);
-/* Whether budget_try_half() could let in anything now. */
-bool budget_has_half(struct budget *budget);
+/* Whether budget_try_half() would let in BYTES now; 0: anything at all. */
+bool budget_has_half(struct budget *budget, uint64_t bytes);
 /* Leaves the line. False: the wait is over already, the task runs (or ran). */
 bool budget_cancel(struct budget *budget, struct budget_wait *wait);
 /* Gives back what was let in. */

@@ -81,31 +81,24 @@ static void run_done(struct worker_task *task)
 /* Only what was promised to somebody has to outlive the machine; what is lost of the rest is done once more. */
 static bool must_last(const struct request_list *batch)
 {
-	const struct queue_request *request;
+	const struct queue_request *request = STAILQ_FIRST(batch);
 
-	STAILQ_FOREACH(request, batch, link)
-	if (request->operation == QUEUE_PUT)
-		return true;
-	return false;
+	while (request && request->operation != QUEUE_PUT)
+		request = STAILQ_NEXT(request, link);
+	return request != NULL;
 }
 
 /* All in one transaction, or none. */
 static int try_batch(struct queue *queue, struct request_list *batch, struct err *err)
 {
-	struct queue_request *request;
+	struct queue_request *request = STAILQ_FIRST(batch);
 	int r = queue_store_begin(queue->store, must_last(batch), err);
 
-	if (r < 0) {
-		queue_store_rollback(queue->store);
-		return r;
-	}
-	STAILQ_FOREACH(request, batch, link)
-	{
+	for (; r == 0 && request; request = STAILQ_NEXT(request, link)) {
 		request->result = apply(queue, request);
 		if (!is_answer(request->result)) {
 			r = request->result;
 			*err = request->failure;
-			break;
 		}
 	}
 	if (r == 0)

@@ -381,12 +381,12 @@ int queue_store_begin(struct queue_store *store, bool durable, struct err *err)
 {
 	int r = 0;
 
+	store->before = store->counts;
 	if (durable != store->durable)
 		r = execute(store, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "begin", err);
 	if (r < 0)
 		return r;
 	store->durable = durable;
-	store->before = store->counts;
 	return execute(store, "BEGIN IMMEDIATE", "begin", err);
 }
 
@@ -598,7 +598,7 @@ static int find(struct queue_store *store, const char *id, enum task_state state
 int queue_store_acknowledge(struct queue_store *store, const char *id, enum task_state as, unsigned priority,
 			    uint64_t now_us, struct err *err)
 {
-	struct found found;
+	struct found found = {0};
 	int r = expire(store, now_us, err);
 
 	if (r == 0)
@@ -624,7 +624,7 @@ static int leave(struct queue_store *store, const struct found *found, enum task
 int queue_store_put_back(struct queue_store *store, const char *id, enum task_state as, uint64_t until_us,
 			 struct err *err)
 {
-	struct found found;
+	struct found found = {0};
 	int r = find(store, id, as, &found, err);
 
 	return r < 0 ? r : leave(store, &found, until_us > 0 ? TASK_DELAYED : TASK_READY, until_us, err);
@@ -632,7 +632,7 @@ int queue_store_put_back(struct queue_store *store, const char *id, enum task_st
 
 int queue_store_crashed(struct queue_store *store, const char *id, uint64_t now_us, bool *ret_dead, struct err *err)
 {
-	struct found found;
+	struct found found = {0};
 	enum task_state to;
 	uint64_t pause_us;
 	int r = find(store, id, TASK_RUNNING, &found, err);

@@ -238,7 +238,7 @@ static void run_poll(struct worker_task *posted)
 	remote->poll_posted = false;
 	if (atomic_load(&remote->stopping))
 		return;
-	if (!budget_has_half(&remote->api->dispatcher->budget) || !task_slots_take(&remote->api->task_slots)) {
+	if (!budget_has_half(&remote->api->dispatcher->budget, 0) || !task_slots_take(&remote->api->task_slots)) {
 		poll_later(remote);
 		return;
 	}

@@ -91,7 +91,7 @@ static void start_parked(struct runner *runner)
 {
 	struct own_run *own = TAILQ_FIRST(&runner->parked);
 
-	if (!own || atomic_load(&runner->stopping) || !budget_has_half(&runner->api->dispatcher->budget))
+	if (!own || atomic_load(&runner->stopping) || !budget_has_half(&runner->api->dispatcher->budget, 0))
 		return;
 	runner->n_parked--;
 	TAILQ_REMOVE(&runner->parked, own, link);
@@ -171,7 +171,7 @@ static bool take(struct runner *runner)
 static bool may_take(const struct runner *runner)
 {
 	return runner->started && !atomic_load(&runner->stopping) && !runner->paused &&
-	       budget_has_half(&runner->api->dispatcher->budget);
+	       budget_has_half(&runner->api->dispatcher->budget, 0);
 }
 
 static void pump(struct runner *runner)

@@ -36,6 +36,38 @@ static void write_calls(const struct api *api, struct text *out)
 	gauge(out, "ferrite_calls_running", "Calls whose function runs.", atomic_load(&api->dispatcher->running));
 }
 
+static void counter(struct text *out, const char *name, const char *help, uint64_t value)
+{
+	metrics_family(out, name, "counter", help);
+	text_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void write_tasks(const struct api *api, struct text *out)
+{
+	const struct queue_numbers numbers = queue_numbers(api->queue);
+	const struct {
+		const char *state;
+		uint64_t n;
+	} states[] = {{"ready", numbers.ready},
+		      {"delayed", numbers.delayed},
+		      {"reserved", numbers.reserved},
+		      {"running", numbers.running},
+		      {"dead", numbers.dead}};
+
+	metrics_family(out, "ferrite_tasks", "gauge", "Asynchronous calls in the queue.");
+	for (size_t i = 0; i < ARRAY_LEN(states); i++)
+		text_printf(out, "ferrite_tasks{state=\"%s\"} %" PRIu64 "\n", states[i].state, states[i].n);
+	gauge(out, "ferrite_tasks_bytes", "What they take on the disk.", numbers.bytes);
+	metrics_family(out, "ferrite_tasks_oldest_age_seconds", "gauge",
+		       "How long the oldest that is ready has waited.");
+	text_printf(out, "ferrite_tasks_oldest_age_seconds %.3f\n", (double)queue_oldest_age_us(api->queue) / 1e6);
+	counter(out, "ferrite_tasks_accepted_total", "Asynchronous calls that were accepted.", numbers.accepted);
+	counter(out, "ferrite_tasks_acknowledged_total", "Those that were taken out after a run.",
+		numbers.acknowledged);
+	counter(out, "ferrite_tasks_crashed_total", "Runs during which a server or the container ended.",
+		numbers.crashed);
+}
+
 static void count_state(void *context, struct instance *instance)
 {
 	unsigned *counts = context;
@@ -203,6 +235,7 @@ static void answer(struct http_request *request, struct peer_reply *gpus)
 	_cleanup_(text_done) struct text out = {0};
 
 	write_calls(api, &out);
+	write_tasks(api, &out);
 	write_instances(api->dispatcher, &out);
 	write_budget(&api->dispatcher->budget, &out);
 	if (gpus)

@@ -198,30 +198,55 @@ static bool can_ever_run(const struct api_loop *loop, const struct task *item, c
 	return false;
 }
 
+/* Asked before there is a call, so that what has to wait is not a call that failed. An instance has its memory. */
+static bool has_room(const struct api_loop *loop, const struct function *function)
+{
+	return function->pool || budget_has_half(&loop->api->dispatcher->budget, function->memory_bytes);
+}
+
+/* TASK_OVER: the call is on its way, and says itself when it is. */
+static enum task_verdict try_start(struct task_run *run, struct err *err)
+{
+	struct function *function = NULL;
+	struct call *call;
+	enum task_verdict refusal;
+
+	if (prepare(run) < 0) {
+		(void)err_sys(err, ENOMEM, "payload");
+		return TASK_LATER;
+	}
+	if (find_function(run->loop, &run->item, &function, err) < 0)
+		return TASK_LATER;
+	refusal = !can_ever_run(run->loop, &run->item, function) ? TASK_UNABLE
+		  : !has_room(run->loop, function)		 ? TASK_LATER
+								 : TASK_OVER;
+	if (refusal != TASK_OVER) {
+		function_unref(function);
+		return refusal;
+	}
+	call = call_new_task(run->loop, function, &run->call);
+	if (!call) {
+		(void)err_sys(err, ENOMEM, "call");
+		return TASK_LATER;
+	}
+	call_start(call, run->payload);
+	return TASK_OVER;
+}
+
 static void run_start(struct worker_task *task)
 {
 	struct task_run *run = TABLE_OWNER(task, struct task_run, step);
-	struct function *function = NULL;
 	struct err err = ERR_INIT;
-	struct call *call = NULL;
-	int r = prepare(run);
+	char id[TASK_ID_MAX + 1];
+	enum task_verdict refusal;
 
-	if (r == 0)
-		r = find_function(run->loop, &run->item, &function, &err);
-	if (r == 0 && !can_ever_run(run->loop, &run->item, function)) {
-		function_unref(function);
-		end(run, TASK_UNABLE);
-		return;
-	}
-	if (r == 0)
-		call = call_new_task(run->loop, function, &run->call);
-	if (call) {
-		call_start(call, run->payload);
-		return;
-	}
-	log_error("a task cannot be started now", LOG_STR("call_id", run->item.id),
-		  LOG_STR("error", err.code ? err.text : "no memory"));
-	end(run, TASK_LATER);
+	/* The run may have ended, and be gone, by the time that it has been started. */
+	memcpy(id, run->item.id, sizeof(id));
+	refusal = try_start(run, &err);
+	if (err.code)
+		log_error("a task cannot be started now", LOG_STR("call_id", id), LOG_STR("error", err.text));
+	if (refusal != TASK_OVER)
+		end(run, refusal);
 }
 
 void task_run_start(struct api *api, struct task_run *run)

@@ -162,6 +162,12 @@ def test_refusals():
             submit(service, b"x" * 4096)
         refused = submit(service, wanted=503)
         equal(refused.message, "The runner queue is full", "message")
+        metrics = service.request("GET", "/metrics").text
+        for line in ('ferrite_tasks{state="ready"} 3', "ferrite_tasks_accepted_total 3",
+                     "ferrite_tasks_acknowledged_total 0"):
+            check(f"\n{line}\n" in metrics, f"no {line} in /metrics")
+        age = float(re.search(r"^ferrite_tasks_oldest_age_seconds (.*)$", metrics, re.M).group(1))
+        check(0 < age < 60, f"age of the oldest: {age}")
         check(int(refused.headers["Retry-After"]) > 0, "Retry-After")
         equal(depth(service), 3, "nothing of it is stored")
         equal(acknowledge(service, reserve(service)).status, 202, "one goes")
