@@ -45,6 +45,7 @@ struct call_task {
 	unsigned n_variables;
 	const char *variables;	  /* packed "K=V": frozen when the call was accepted */
 	struct evbuffer *payload; /* its content is taken */
+	uint64_t created_us;	  /* CLOCK_REALTIME when it was accepted; 0: unknown */
 	/* In the loop's thread. OUTPUT is what the function answered, the call's own. */
 	void (*ended)(struct call_task *task, const struct call_end *end, struct evbuffer *output);
 };

@@ -50,6 +50,17 @@ static void set_durations(struct record *record, const struct call *call, uint64
 		record->gpu_us = (int64_t)call->answer.gpu_us;
 }
 
+/* A task has waited in the queue before it became a call. */
+static void count_from_acceptance(struct record *record, const struct call_task *task)
+{
+	int64_t created = task ? (int64_t)task->created_us : 0;
+
+	if (created == 0 || created > record->created_us)
+		return;
+	record->queue_us += record->created_us - created;
+	record->created_us = created;
+}
+
 void call_observe(struct call *call, const struct call_end *end)
 {
 	uint64_t now = clock_monotonic_us();
@@ -69,6 +80,7 @@ void call_observe(struct call *call, const struct call_end *end)
 	record->bytes_in = (int64_t)call->bytes_in;
 	record->bytes_out = (int64_t)evbuffer_get_length(call->output);
 	metrics_count(&call->loop->metrics, record);
+	count_from_acceptance(record, call->task);
 	if (call->loop->settings.history.calls == 0) {
 		record_free(record);
 		return;

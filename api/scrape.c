@@ -101,6 +101,36 @@ static void write_budget(struct budget *budget, struct text *out)
 	gauge(out, "ferrite_memory_waiting_calls", "Calls in the line for memory.", waiting);
 }
 
+static void total(struct text *out, const char *name, const char *help, uint64_t value)
+{
+	metrics_family(out, name, "counter", help);
+	text_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void write_queue(const struct queue *queue, struct text *out)
+{
+	const struct queue_numbers numbers = queue_numbers(queue);
+	const struct {
+		const char *state;
+		uint64_t tasks;
+	} rows[] = {{"ready", numbers.ready},
+		    {"delayed", numbers.delayed},
+		    {"reserved", numbers.reserved},
+		    {"running", numbers.running},
+		    {"dead", numbers.dead}};
+
+	metrics_family(out, "ferrite_queue_tasks", "gauge", "Asynchronous calls in the queue, by state.");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		text_printf(out, "ferrite_queue_tasks{state=\"%s\"} %" PRIu64 "\n", rows[i].state, rows[i].tasks);
+	metrics_family(out, "ferrite_queue_oldest_task_age_seconds", "gauge",
+		       "How long the oldest task that nobody took has been waiting.");
+	text_printf(out, "ferrite_queue_oldest_task_age_seconds %.3f\n", (double)queue_oldest_age_us(queue) / 1e6);
+	gauge(out, "ferrite_queue_bytes", "Size of the tasks in the queue.", numbers.bytes);
+	total(out, "ferrite_queue_accepted_total", "Tasks that were accepted.", numbers.accepted);
+	total(out, "ferrite_queue_acknowledged_total", "Tasks that were done and forgotten.", numbers.acknowledged);
+	total(out, "ferrite_queue_crashed_total", "Runs of tasks that a crash ended.", numbers.crashed);
+}
+
 static void write_http(const struct api *api, struct text *out)
 {
 	metrics_family(out, "ferrite_http_responses_total", "counter", "Answers to HTTP requests, by class of status.");
@@ -238,6 +268,7 @@ static void answer(struct http_request *request, struct peer_reply *gpus)
 	write_tasks(api, &out);
 	write_instances(api->dispatcher, &out);
 	write_budget(&api->dispatcher->budget, &out);
+	write_queue(api->queue, &out);
 	if (gpus)
 		write_gpus(gpus, &out);
 	write_servers(api, &out);

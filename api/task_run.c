@@ -181,6 +181,7 @@ static int prepare(struct task_run *run)
 	run->call = (struct call_task){.variables = item->variables,
 				       .n_variables = count_variables(item),
 				       .payload = run->payload,
+				       .created_us = item->created_us,
 				       .ended = on_ended};
 	/* Another queue may have ids of its own kind. */
 	if (strlen(item->id) != CALL_ID_LENGTH || !str_copy(run->call.id, sizeof(run->call.id), item->id))

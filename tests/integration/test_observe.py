@@ -23,6 +23,7 @@ import harness
 from harness import Service, check, equal, shell_image, wait_for
 
 LOG_BYTES = 4096
+FRESH = ("cold", "warm")  # containers that had no call before
 SETTINGS = {"FERRITE_API_THREADS": "2", "FERRITE_MEMORY_TOTAL": "256MiB", "FERRITE_HISTORY_LOG_BYTES": str(LOG_BYTES)}
 KEYS = [
     "id", "app", "path", "image", "type", "outcome", "status", "exit_code", "signal", "error", "start", "created_at",
@@ -105,7 +106,7 @@ def test_a_successful_call():
     equal((record["app"], record["path"], record["image"]), ("ok", "/do", "observe/ok:1"), "what was called")
     equal((record["type"], record["outcome"], record["status"]), ("sync", "success", 200), "how it ended")
     equal((record["exit_code"], record["signal"], record["error"]), (0, None, None), "how it ended")
-    check(record["start"] in ("cold", "warm") and record["gpu_us"] is None, f"how it began: {record}")
+    check(record["start"] in FRESH and record["gpu_us"] is None, f"how it began: {record}")
     equal((record["bytes_in"], record["bytes_out"]), (len(body), 1000), "bytes")
     check(record["run_us"] > 0 and record["start_us"] > 0 and record["queue_us"] >= 0, f"durations: {record}")
     check(record["cpu_us"] > 0 and record["memory_peak"] > 0, f"what it took: {record}")
@@ -239,6 +240,69 @@ def test_a_deleted_app_keeps_its_history():
     equal(log_of(record), b"said x\n", "log of an app that is gone")
 
 
+def test_hot_calls_have_their_own_records_and_logs():
+    function = (harness.BUILD / "tests/integration/hot/function").read_bytes()
+    layer = harness.tar_bytes({"function": function})
+    archive = harness.oci_archive([layer], {"Entrypoint": ["/function"], "WorkingDir": "/"}, "observe/hot:1")
+    service().import_image("observe/hot:1", archive)
+    service().create_route("hot", "/do", "observe/hot:1", memory=32, format="http", timeout=60, idle_timeout=2)
+    service().create_route("hot", "/short", "observe/hot:1", memory=32, format="http", timeout=1, idle_timeout=2)
+
+    def do(command, status=200, path="/do"):
+        return run("hot", "0123456789", status, path, headers={"X-Do": command})
+
+    records = [do("stderr"), do("echo"), do("stderr"), do("headers 418", 418), do("headers 503", 503)]
+    equal([r["start"] in FRESH for r in records], [True] + 4 * [False], "fresh starts")
+    equal([r["start"] for r in records[1:]], 4 * ["hot"], "starts")
+    equal([r["outcome"] for r in records], 4 * ["success"] + ["error"], "outcomes: a status of its own counts")
+    equal([r["status"] for r in records], [200, 200, 200, 418, 503], "status")
+    equal([log_of(r) for r in records], [b"a line of the function\n", b"", b"a line of the function\n", b"", b""], "logs")
+    equal([(r["bytes_in"], r["cpu_us"]) for r in records], 5 * [(10, None)], "bytes in; the processor's time is shared")
+    equal((records[1]["start_us"], records[1]["bytes_out"]), (0, 10), "a hot call waits for no start")
+    logged = re.findall(r'msg="a line of the function".* call_id=(\S+)', service().log())
+    equal(logged, [records[0]["id"], records[2]["id"]], "call ids in the log")
+    record = do("exit 3", 500)
+    equal((record["outcome"], record["exit_code"]), ("error", 3), f"its end in the middle of a call: {record}")
+    record = do("sleep 60000", 504, "/short")
+    equal((record["outcome"], record["status"]), ("timeout", 504), "time-out")
+    record = do("stderr")
+    equal((record["start"] in FRESH, log_of(record)), (True, b"a line of the function\n"), "a fresh one")
+    wait_for(lambda: not service().instances(), "the idle ones end")
+
+
+def test_asynchronous_calls():
+    prepare("async", type="async")
+    records = []
+    for body in ("say x", "exit 4"):
+        answer = service().call("async", "/do", body.encode())
+        equal(answer.status, 202, answer.text)
+        path = f"/v1/apps/async/calls/{answer.json['call_id']}"
+        wait_for(lambda path=path: ask(path).status == 200, "it has run")
+        records.append(ask(path).json["call"])
+    equal([(r["type"], r["outcome"], r["exit_code"], r["error"]) for r in records],
+          [("async", "success", 0, None), ("async", "error", 4, "exit code 4")], "records")
+    equal([log_of(r) for r in records], [b"said x\n", b"leaving with 4\n"], "logs")
+    total = sum(records[0][k] for k in ("queue_us", "start_us", "run_us"))
+    lasted = (moment(records[0]["completed_at"]) - moment(records[0]["created_at"])) * 1e6
+    check(abs(lasted - total) <= 10, f"from its acceptance on: {records[0]}")
+
+
+def test_log_lines_name_the_call():
+    prepare("lines")
+    service().create_route("lines", "/short", "observe/lines:1", memory=32, timeout=1)
+    service().create_route("lines", "/image", "observe/missing:1")
+    for body, status, path, message, image in (
+        ("say x", 200, "/do", "said x", "observe/lines:1"), ("exit 3", 500, "/do", "exit code 3", "observe/lines:1"),
+        ("sleep", 504, "/short", "Timed out", "observe/lines:1"), ("", 500, "/image", "there is no image", "observe/missing:1"),
+    ):
+        call_id = run("lines", body, status, path)["id"]
+        lines = [line for line in service().log().splitlines() if f"call_id={call_id}" in line]
+        check(any(message in line for line in lines), f"{body}: {lines}")
+        for line in lines:
+            for field in ("app_name=lines", f"path={path}", f"image={image}"):
+                check(field in line, f"{body}: no {field} in {line}")
+
+
 # --- metrics ------------------------------------------------------------------------------------------------------
 
 
@@ -352,6 +416,8 @@ def test_gauges_show_what_is_there():
     wait_for(lambda: value(scrape(), "ferrite_instances", state="busy") == 0, "none")
     wait_for(lambda: value(scrape(), "ferrite_memory_reserved_bytes") == 0, "all memory is back")
     now = scrape()
+    for state in ("ready", "delayed", "reserved", "running", "dead"):
+        equal(value(now, "ferrite_queue_tasks", state=state), 0, f"{state} tasks")
     for server in ("ferrite-sandbox", "ferrite-rootfs", "ferrite-gpu"):
         equal(value(now, "ferrite_server_up", server=server), 1, server)
     gpus = ask("/v1/gpus").json["gpus"]
@@ -374,6 +440,26 @@ def test_gauges_show_what_is_there():
     check(value(now, "process_cpu_seconds_total") > 0, "processor time")
     info = [s for s in now["ferrite_build_info"].samples]
     equal((len(info), info[0].value, info[0].labels["interface"]), (1, 1, "0.2.72"), "build")
+
+
+def test_metrics_of_the_queue():
+    """A service that accepts, and runs nothing itself."""
+    with Service(environment={**SETTINGS, "FERRITE_ASYNC_WORKERS": "0"}) as own:
+        def now(sample, **labels):
+            return value(parse(own.request("GET", "/metrics").text), sample, **labels)
+
+        equal(now("ferrite_queue_oldest_task_age_seconds"), 0, "age where none waits")
+        own.create_route("q", "/a", "observe/none:1", type="async")
+        for _ in range(3):
+            equal(own.call("q", "/a", b"x").status, 202, "accepted")
+        wait_for(lambda: now("ferrite_queue_tasks", state="ready") == 3, "three wait")
+        check(now("ferrite_queue_oldest_task_age_seconds") > 0, "age of the oldest")
+        equal(now("ferrite_queue_accepted_total"), 3, "accepted")
+        task = own.request("GET", "/tasks").json
+        wait_for(lambda: now("ferrite_queue_tasks", state="reserved") == 1, "one is reserved")
+        own.request("DELETE", "/tasks", task)
+        wait_for(lambda: now("ferrite_queue_acknowledged_total") == 1, "one is done")
+        equal(now("ferrite_queue_tasks", state="ready"), 2, "two are left")
 
 
 def test_metrics_without_the_gpu_server():
@@ -413,7 +499,7 @@ def test_the_command_lists_calls():
     equal([line.split()[0] for line in lines], ["CALL", second["id"], first["id"]], "table")
     row = lines[1].split()
     equal(row[1:3] + row[4:6], ["cli", "/do", "error", "500"], "row")
-    check(row[6] in ("cold", "warm"), f"start in {row}")
+    check(row[6] in FRESH, f"start in {row}")
     equal(json.loads(ferrite("calls", "cli", "--json"))["calls"], [second, first], "calls --json")
     found = json.loads(ferrite("calls", "--json", "--limit", "1", "--status", "failed", "cli", "--since", "10min"))
     equal(found["calls"], [second], "options")
