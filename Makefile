@@ -147,6 +147,7 @@ help:
 	@echo "make lint         formatting, compiler warnings with gcc and clang, clang-tidy, cppcheck, shellcheck, man pages"
 	@echo "make fuzz         build the fuzz targets with libFuzzer and run each for FUZZ_SECONDS (default 60)"
 	@echo "make bench        benchmarks beside peers, as ratios"
+	@echo "make bench-sandbox  the part about containers, beside bubblewrap, crun and runc"
 	@echo "make bench-hot    the part about calls, beside nginx"
 	@echo "make soak         mixed load with kills for SOAK_SECONDS (default 1800); tests/soak/run says what it judges"
 	@echo "make demo         the demonstration (tools/demo does this and installs what is missing)"
@@ -201,6 +202,9 @@ lint:
 
 bench: all $$(BENCHES)
 	$(Q)tests/bench/run --build $(BUILD)
+
+bench-sandbox: all $$(BENCHES)
+	$(Q)tests/bench/sandbox --build $(BUILD)
 
 bench-hot: all $$(BENCHES)
 	$(Q)tests/bench/run --build $(BUILD) hot
@@ -258,7 +262,7 @@ clean:
 dist:
 	git archive --format=tar.gz --prefix=ferrite-$(VERSION)/ -o ferrite-$(VERSION).tar.gz HEAD
 
-.PHONY: all help test-build check check-unit check-asan check-suite check-tsan check-vm check-gpu conformance lint fuzz fuzzers objects generated bench bench-hot soak demo ptx install \
+.PHONY: all help test-build check check-unit check-asan check-suite check-tsan check-vm check-gpu conformance lint fuzz fuzzers objects generated bench bench-hot bench-sandbox soak demo ptx install \
 	install-built uninstall dist clean force
 .DELETE_ON_ERROR:
 
