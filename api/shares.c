@@ -46,6 +46,11 @@ void share_free(struct share *share)
 
 void shares_hold(struct shares *shares, struct share *share, const struct gpu_attached *attached)
 {
+	/* An instance that wants no GPU to be visible (void) got none. */
+	if (attached->grant == 0) {
+		share_free(share);
+		return;
+	}
 	share->hold = (struct gpu_hold){.grant = attached->grant,
 					.gpus = attached->gpus,
 					.memory_bytes = attached->memory_bytes,

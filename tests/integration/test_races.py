@@ -167,9 +167,14 @@ def test_a_new_ferrite_gpu_knows_what_is_held():
 
     with prepared() as service:
         service.create_route("race", "/gpu", "sleep:1", memory=64, gpu={"count": 1, "memory": "64MiB"})
-        caller = service.connection()
-        caller.request("POST", "/r/race/gpu", b"")
-        wait_for(lambda: len(service.instances()) == 1, "the instance runs")
+        config = {"Entrypoint": ["/bin/sleep", "20"], "Env": ["NVIDIA_VISIBLE_DEVICES=void"]}
+        service.import_image("void:1", harness.oci_archive([harness.busybox_layer()], config, "void:1"))
+        service.create_route("race", "/void", "void:1", memory=64, gpu={"count": 1})
+        callers = [service.connection(), service.connection()]
+        callers[0].request("POST", "/r/race/gpu", b"")
+        callers[1].request("POST", "/r/race/void", b"")
+        wait_for(lambda: len(service.instances()) == 2, "the instances run")
+        api = service.servers()["ferrite-api"]
         before = holders(service)
         equal([h[1:] for h in before], [["race/gpu", 64 << 20]], "holders")
         for _ in range(2):
@@ -178,7 +183,9 @@ def test_a_new_ferrite_gpu_knows_what_is_held():
             wait_for(lambda pid=pid: service.servers().get("ferrite-gpu", pid) != pid, "a new ferrite-gpu")
             wait_for(lambda: holders(service) is not None, "the list of GPUs")
             equal(holders(service), before, "holders after the restart")
-        caller.close()
+        equal(service.servers().get("ferrite-api"), api, "the api, which said nothing wrong")
+        for caller in callers:
+            caller.close()
         wait_for(lambda: holders(service) == [], "the share is given back")
 
 
