@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import subprocess
 
 import harness
@@ -212,6 +213,23 @@ def test_run_is_one_call_in_the_environment_of_the_caller(folder):
     check("exit code 3" in done.stderr, done.stderr)
     equal(left_by_trials(), [], "left by the trials")
     wait_for(lambda: service().instances() == [], "no instance is left")
+
+
+def test_a_signal_ends_the_call_and_the_trial(folder):
+    make(folder, text=FILE.replace("timeout: 9s", "timeout: 60s"))
+    (folder / "template").write_text("#!/bin/busybox sh\nbusybox sleep 60\n")
+    for command in ("run", "test"):
+        (folder / "func.yaml").write_text((folder / "func.yaml").read_text() + ("\ntests: [{in: x}]" if command == "test" else ""))
+        running = subprocess.Popen([str(FERRITE), "--api", f"unix:{service().socket_path}", command, str(folder)],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        harness.own_children.add(running.pid)
+        wait_for(lambda: [i for i in service().instances() if i["state"] == "busy"], f"{command} calls the function")
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=30)[0]
+        equal(running.returncode, 1, f"status of {command} ({said})")
+        check("stopped by a signal" in said, said)
+        equal(left_by_trials(), [], f"left by {command}")
+        wait_for(lambda: service().instances() == [], "no instance is left")
 
 
 if __name__ == "__main__":

@@ -179,6 +179,8 @@ static int on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_
 	(void)down_total;
 	(void)down;
 	(void)up_total;
+	if (x->request->stop && *x->request->stop)
+		return 1;
 	if (!x->request->progress || x->request->size <= 0 || up < x->request->size)
 		return 0;
 	if (x->uploaded_us == 0)
@@ -209,6 +211,8 @@ static int explain(const struct client *c, const struct exchange *x, CURLcode co
 			       "no service answers at %s%s%s; is ferrited running? (--api or FERRITE_API name another "
 			       "address, \"ferrite doctor\" checks this host)",
 			       c->socket ? "unix:" : c->url, c->socket ? c->socket : "", errno_text);
+	if (code == CURLE_ABORTED_BY_CALLBACK)
+		return err_set(err, EINTR, "stopped by a signal");
 	if (code == CURLE_URL_MALFORMAT)
 		return err_set(err, EINVAL, "\"%s\" is no address: use http://HOST:PORT or unix:PATH", c->url);
 	if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
@@ -302,7 +306,7 @@ int client_send(struct client *client, const struct client_request *request, str
 	(void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, &x);
 	(void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
 	(void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &x);
-	(void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, request->progress ? 0L : 1L);
+	(void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, request->progress || request->stop ? 0L : 1L);
 	set_method(curl, request);
 
 	CURLcode code = curl_easy_perform(curl);

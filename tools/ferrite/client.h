@@ -14,6 +14,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ struct client_request {
 	FILE *sink;	      /* where the body of an answer that is no error goes; NULL: memory */
 	const char *progress; /* what to call the upload on a terminal; NULL: nothing is shown */
 	bool wants_headers;
+	const volatile sig_atomic_t *stop; /* the exchange is broken off when it is set by a signal; NULL: never */
 };
 
 struct client_reply {

@@ -4,7 +4,6 @@
 #include "tools/ferrite/output.h"
 #include "tools/ferrite/trial.h"
 
-#include <signal.h>
 #include <string.h>
 
 #define DIFFERENCE_LINES_MAX 20
@@ -28,24 +27,6 @@ struct run {
 	json_t *results;
 	unsigned passed, failed;
 };
-
-static volatile sig_atomic_t stopped;
-
-static void on_stop(int number)
-{
-	(void)number;
-	stopped = 1;
-}
-
-/* The first signal ends the run after the test that is running, so that the trial is taken away; a second one is
- * obeyed. */
-static void watch_signals(void)
-{
-	struct sigaction action = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
-
-	(void)sigaction(SIGINT, &action, NULL);
-	(void)sigaction(SIGTERM, &action, NULL);
-}
 
 /* --- differences -------------------------------------------------------------------------------------------------- */
 
@@ -217,7 +198,7 @@ static void try_all(struct run *run)
 {
 	const struct function_file *function = run->trial->function;
 
-	for (size_t i = 0; i < function->n_tests && !stopped; i++) {
+	for (size_t i = 0; i < function->n_tests && !trial_stopped(); i++) {
 		struct outcome outcome = {0};
 		char number[32];
 
@@ -289,13 +270,12 @@ enum cli_exit function_test(struct cli *cli)
 	status = check_file(cli, dir);
 	if (status != CLI_OK)
 		return status;
-	watch_signals();
 	status = app ? trial_begin_remote(cli, dir, app, path, &trial) : trial_begin(cli, dir, &trial);
 	if (status == CLI_OK) {
 		run.results = json_array();
 		try_all(&run);
 		report_sums(cli, &run, (unsigned)trial.function->n_tests - run.passed - run.failed);
-		status = run.failed > 0 || stopped ? CLI_FAILED : CLI_OK;
+		status = run.failed > 0 || trial_stopped() ? CLI_FAILED : CLI_OK;
 	}
 	trial_end(&trial);
 	json_decref(run.results);

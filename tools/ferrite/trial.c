@@ -5,10 +5,32 @@
 #include "tools/ferrite/commands.h"
 #include "tools/ferrite/output.h"
 
+#include <signal.h>
 #include <string.h>
 
 /* A hot instance must not outlive the trial for long. */
 #define IDLE_TIMEOUT_S 1
+
+static volatile sig_atomic_t stopped;
+
+static void on_stop(int number)
+{
+	(void)number;
+	stopped = 1;
+}
+
+static void watch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+
+	(void)sigaction(SIGINT, &action, NULL);
+	(void)sigaction(SIGTERM, &action, NULL);
+}
+
+bool trial_stopped(void)
+{
+	return stopped != 0;
+}
 
 /* The image gets a tag of its own, so that nobody who uses the function's name gets the trial. */
 static enum cli_exit name_image(struct trial *trial, const char *suffix)
@@ -48,13 +70,15 @@ enum cli_exit trial_begin(struct cli *cli, const char *dir, struct trial *trial)
 	random_bytes(&number, sizeof(number));
 	(void)snprintf(suffix, sizeof(suffix), "%08x", number);
 	(void)snprintf(trial->app, sizeof(trial->app), "ferrite-trial-%s", suffix);
+	/* Building is the user's own work, and ends with the signal. */
 	status = folder_load(cli, dir, &trial->function);
+	watch_signals();
 	if (status == CLI_OK)
 		status = name_image(trial, suffix);
 	if (status == CLI_OK)
 		status = folder_provide_image(cli, trial->function, dir, trial->image);
 	trial->made_image = status == CLI_OK && trial->function->runtime != FUNCTION_RUNTIME_IMAGE;
-	if (status == CLI_OK && !(trial->path = strdup("/trial")))
+	if (status == CLI_OK && !(trial->path = folder_path(trial->function, NULL, trial->image)))
 		status = cli_fail(cli, CLI_FAILED, "out of memory");
 	if (status == CLI_OK)
 		status = folder_put_route(cli, trial->app, trial->path, route_of(trial));
@@ -148,6 +172,7 @@ int trial_call(struct trial *trial, const char *body, size_t length, struct curl
 		.body = body,
 		.size = (int64_t)length,
 		.sink = sink,
+		.stop = &stopped,
 	};
 
 	if (!path)

@@ -21,12 +21,19 @@ struct trial {
 
 #define TRIAL_INIT ((struct trial){0})
 
-/* Makes image, app and route for the function of DIR. On failure nothing is left; the caller ends it all the same. */
+/*
+ * Makes image, app and route for the function of DIR. From then on a signal that would end the program (SIGINT,
+ * SIGTERM) only breaks off the call that is under way, so that the trial is ended; a second one is obeyed. On failure
+ * nothing is left, and the caller ends the trial all the same.
+ */
 enum cli_exit trial_begin(struct cli *cli, const char *dir, struct trial *trial);
 
 /* Takes a route that is deployed instead, for the function file of DIR: nothing is made, built or removed. */
 enum cli_exit trial_begin_remote(struct cli *cli, const char *dir, const char *app, const char *path,
 				 struct trial *trial);
+
+/* Whether a signal came. */
+bool trial_stopped(void);
 
 void trial_end(struct trial *trial);
 
