@@ -2,8 +2,10 @@
 
 #include "supervisor/util.h"
 
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -13,7 +15,12 @@
 #define DISCARD_MAX	(64 << 10)
 #define LINGER_US	2000000
 #define LISTENERS_MAX	16
-#define ACCEPTS_AT_ONCE 16 /* so that the other loops get their share of a burst */
+#define ACCEPTS_AT_ONCE 16	  /* so that the other loops get their share of a burst */
+#define HEAD_FREE	(2 << 10) /* of a head that is not counted, and kept for the next */
+#define REFUSALS_MAX	256	  /* connections beyond the limit that get an answer */
+#define CONNECTION_COST 2560	  /* bytes, with its buffers and events */
+#define TRIM_BYTES	(8 << 20) /* that were freed before the allocator is asked to give memory back */
+#define IDLE_LOOKED_AT	64	  /* that a new one could take the place of */
 
 struct listener {
 	struct http_loop *loop;
@@ -30,7 +37,9 @@ struct http_loop {
 	bool draining;
 	unsigned n_listeners;
 	struct listener listeners[LISTENERS_MAX];
-	TAILQ_HEAD(http_connections, http_connection) connections;
+	TAILQ_HEAD(http_connections, http_connection) connections; /* the longest without a request first, roughly */
+	struct http_fields *spare;
+	size_t freed; /* about, since the last trim */
 	_Atomic uint64_t answers[HTTP_CLASSES];
 	time_t date_second;
 	char date[40];
@@ -73,7 +82,8 @@ uint64_t http_loop_answers(const struct http_loop *loop, unsigned class)
 
 /* --- life of a connection ----------------------------------------------------------------------------------------- */
 
-static void release_body(struct http_connection *c)
+/* What was kept of a request. */
+static void release_request(struct http_connection *c)
 {
 	if (c->request.body) {
 		size_t length = evbuffer_get_length(c->request.body);
@@ -81,13 +91,22 @@ static void release_body(struct http_connection *c)
 		if (length > 0)
 			(void)evbuffer_drain(c->request.body, length);
 	}
-	atomic_fetch_sub(&c->loop->shared->buffered, c->buffered);
-	c->buffered = 0;
+	c->loop->freed += c->buffered;
+	atomic_fetch_sub(&c->loop->shared->buffered, c->buffered + c->head_buffered);
+	c->buffered = c->head_buffered = 0;
+	if (c->head.room > HEAD_FREE)
+		text_done(&c->head);
+	text_clear(&c->head);
+	if (c->loop->spare)
+		free(c->in);
+	else
+		c->loop->spare = c->in;
+	c->in = NULL;
 }
 
 static void connection_free(struct http_connection *c)
 {
-	release_body(c);
+	release_request(c);
 	TAILQ_REMOVE(&c->loop->connections, c, link);
 	if (c->read_event)
 		event_free(c->read_event);
@@ -102,6 +121,7 @@ static void connection_free(struct http_connection *c)
 	text_done(&c->head);
 	text_done(&c->fields);
 	fd_close(&c->fd);
+	c->loop->freed += CONNECTION_COST;
 	atomic_fetch_sub(&c->loop->shared->connections, 1);
 	free(c);
 }
@@ -130,11 +150,25 @@ static void set_deadline(struct http_connection *c, uint64_t after_us)
 	c->deadline_us = after_us ? clock_monotonic_us() + after_us : 0;
 }
 
+/* LENGTH bytes more were moved: the next have to follow within PAUSE_US, and all of them at no less than the rate. */
+static void set_progress(struct http_connection *c, size_t length, uint64_t pause_us)
+{
+	c->moved += length;
+	set_deadline(c, pause_us);
+	c->deadline_us = MIN(c->deadline_us, c->began_us + pause_us + c->moved * 1000000 / c->loop->limits.rate);
+}
+
+static void begin_progress(struct http_connection *c, uint64_t pause_us)
+{
+	c->began_us = clock_monotonic_us();
+	c->moved = 0;
+	set_progress(c, 0, pause_us);
+}
+
 /* Forgets the request that ended and waits for the next. */
 static void next_request(struct http_connection *c)
 {
-	release_body(c);
-	text_clear(&c->head);
+	release_request(c);
 	c->n_headers = 0;
 	c->in_value = c->in_body = c->complete = c->expects = false;
 	c->discarded = 0;
@@ -144,6 +178,8 @@ static void next_request(struct http_connection *c)
 	c->request = (struct http_request){.body = c->request.body};
 	c->state = CONNECTION_HEAD;
 	set_deadline(c, c->loop->limits.idle_us);
+	TAILQ_REMOVE(&c->loop->connections, c, link);
+	TAILQ_INSERT_TAIL(&c->loop->connections, c, link);
 	if (c->loop->draining && evbuffer_get_length(c->pending) == 0)
 		c->dead = true;
 }
@@ -171,7 +207,7 @@ static void answer_sent(struct http_connection *c)
 	}
 	/* The rest of a short body nobody wants. */
 	c->state = CONNECTION_BODY;
-	set_deadline(c, c->loop->limits.body_us);
+	begin_progress(c, c->loop->limits.body_us);
 }
 
 static void feed(struct http_connection *c, const char *data, size_t length);
@@ -198,7 +234,7 @@ void http_connection_answered(struct http_connection *c)
 {
 	if (!c->dead && evbuffer_get_length(c->output) > 0) {
 		c->state = CONNECTION_WRITE;
-		set_deadline(c, c->loop->limits.write_us);
+		begin_progress(c, c->loop->limits.write_us);
 		if (event_add(c->write_event, NULL) < 0)
 			c->dead = true;
 	} else if (!c->dead) {
@@ -221,7 +257,9 @@ bool http_connection_flush(struct http_connection *c)
 			return true;
 		if (n <= 0)
 			return false;
-		set_deadline(c, c->loop->limits.write_us);
+		c->loop->freed += (size_t)n;
+		if (c->state == CONNECTION_WRITE)
+			set_progress(c, (size_t)n, c->loop->limits.write_us);
 	}
 	return true;
 }
@@ -260,8 +298,21 @@ static int refuse(struct http_connection *c, unsigned status)
 
 static int add_head(struct http_connection *c, const char *at, size_t length)
 {
+	struct http_shared *shared = c->loop->shared;
+	size_t counted;
+
 	if (length > c->loop->limits.header_bytes || c->head.length > c->loop->limits.header_bytes - length)
 		return refuse(c, 431);
+	counted = MAX(c->head.length + length, (size_t)HEAD_FREE) - HEAD_FREE;
+	if (counted > c->head_buffered) {
+		size_t more = counted - c->head_buffered;
+
+		if (atomic_fetch_add(&shared->buffered, more) + more > c->loop->limits.buffered_bytes) {
+			atomic_fetch_sub(&shared->buffered, more);
+			return refuse(c, 503);
+		}
+		c->head_buffered = counted;
+	}
 	text_add(&c->head, at, length);
 	return c->head.failed ? refuse(c, 503) : 0;
 }
@@ -271,7 +322,11 @@ static int on_message_begin(http_parser *parser)
 	struct http_connection *c = of(parser);
 
 	set_deadline(c, c->loop->limits.header_us);
-	return 0;
+	if (!c->in)
+		c->in = take_ptr(c->loop->spare);
+	if (!c->in)
+		c->in = malloc(sizeof(*c->in));
+	return c->in ? 0 : refuse(c, 503);
 }
 
 static int on_field(http_parser *parser, const char *at, size_t length)
@@ -285,8 +340,8 @@ static int on_field(http_parser *parser, const char *at, size_t length)
 			return refuse(c, 431);
 		if (add_head(c, "", 1) < 0)
 			return -1;
-		c->name_at[c->n_headers] = c->head.length;
-		c->value_at[c->n_headers++] = 0;
+		c->in->name_at[c->n_headers] = c->head.length;
+		c->in->value_at[c->n_headers++] = 0;
 		c->in_value = false;
 	}
 	return add_head(c, at, length);
@@ -301,7 +356,7 @@ static int on_value(http_parser *parser, const char *at, size_t length)
 	if (!c->in_value) {
 		if (add_head(c, "", 1) < 0)
 			return -1;
-		c->value_at[c->n_headers - 1] = c->head.length;
+		c->in->value_at[c->n_headers - 1] = c->head.length;
 		c->in_value = true;
 	}
 	return add_head(c, at, length);
@@ -334,19 +389,19 @@ static int on_headers_complete(http_parser *parser)
 	if (parser->http_major != 1)
 		return refuse(c, 505);
 	for (unsigned i = 0; i < c->n_headers; i++) {
-		c->headers[i].name = c->head.data + c->name_at[i];
-		c->headers[i].value = c->value_at[i] ? c->head.data + c->value_at[i] : "";
+		c->in->headers[i].name = c->head.data + c->in->name_at[i];
+		c->in->headers[i].value = c->in->value_at[i] ? c->head.data + c->in->value_at[i] : "";
 	}
 	/* "Upgrade" is an offer, which we do not take; and the target of a CONNECT is a path here. */
 	parser->upgrade = 0;
 	c->in_body = true;
 	c->state = CONNECTION_BODY;
-	set_deadline(c, c->loop->limits.body_us);
+	begin_progress(c, c->loop->limits.body_us);
 	c->keep_alive = http_should_keep_alive(parser) && !c->loop->draining;
 	r->method = method_of(parser->method);
 	r->method_name = http_method_str((enum http_method)parser->method);
 	r->target = c->head.data ? c->head.data : "";
-	r->headers = c->headers;
+	r->headers = c->in->headers;
 	r->n_headers = c->n_headers;
 	r->local = c->local;
 	r->received_us = clock_monotonic_us();
@@ -369,7 +424,7 @@ static int on_body(http_parser *parser, const char *at, size_t length)
 	struct http_shared *shared = c->loop->shared;
 
 	c->expects = false;
-	set_deadline(c, c->loop->limits.body_us);
+	set_progress(c, length, c->loop->limits.body_us);
 	if (c->in_request && c->on_data) {
 		(void)c->on_data(&c->request, at, length);
 		return 0;
@@ -565,7 +620,7 @@ int http_loop_adopt(struct http_loop *loop, int fd, bool local, struct err *err)
 	c->request.body = evbuffer_new();
 	c->pending = evbuffer_new();
 	c->output = evbuffer_new();
-	set_deadline(c, loop->limits.header_us);
+	set_deadline(c, loop->limits.idle_us);
 	if (!c->read_event || !c->write_event || !c->request.body || !c->pending || !c->output ||
 	    event_add(c->read_event, NULL) < 0) {
 		connection_free(c);
@@ -574,14 +629,37 @@ int http_loop_adopt(struct http_loop *loop, int fd, bool local, struct err *err)
 	return 0;
 }
 
-static void refuse_connection(int fd)
+/* Closes a connection that has waited long for its next request, so that a new one can be served. */
+static bool close_idle(struct http_loop *loop)
 {
-	static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 53\r\n"
-				   "Content-Type: application/json; charset=utf-8\r\nConnection: close\r\n\r\n"
-				   "{\"error\":{\"message\":\"Too many connections, try again\"}}";
+	struct http_connection *c = TAILQ_FIRST(&loop->connections);
+	char byte;
 
-	(void)!send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	(void)close(fd);
+	for (unsigned i = 0; c && i < IDLE_LOOKED_AT; i++, c = TAILQ_NEXT(c, link))
+		if (c->state == CONNECTION_HEAD && !c->in && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0) {
+			c->depth++;
+			c->dead = true;
+			leave(c);
+			return true;
+		}
+	return false;
+}
+
+/* A few connections beyond the limit are told so; those beyond them are closed. */
+static void refuse_connection(struct http_loop *loop, int fd, bool local)
+{
+	struct http_connection *c;
+
+	if (atomic_load(&loop->shared->connections) >= loop->limits.connections + REFUSALS_MAX) {
+		(void)close(fd);
+		return;
+	}
+	if (http_loop_adopt(loop, fd, local, NULL) < 0)
+		return;
+	c = TAILQ_LAST(&loop->connections, http_connections);
+	c->depth++;
+	http_reply_error(&c->request, 503, "Too many connections, try again");
+	leave(c);
 }
 
 static void on_connect(evutil_socket_t listen_fd, short what, void *context)
@@ -600,12 +678,12 @@ static void on_connect(evutil_socket_t listen_fd, short what, void *context)
 				(void)event_del(listener->event);
 			return;
 		}
-		if (atomic_load(&loop->shared->connections) >= loop->limits.connections) {
-			refuse_connection(fd);
-			continue;
-		}
 		if (!listener->local)
 			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		if (atomic_load(&loop->shared->connections) >= loop->limits.connections && !close_idle(loop)) {
+			refuse_connection(loop, fd, listener->local);
+			continue;
+		}
 		(void)http_loop_adopt(loop, fd, listener->local, NULL);
 	}
 }
@@ -622,6 +700,15 @@ static void expire(struct http_connection *c)
 	leave(c);
 }
 
+/* A client whose next requests fill what is read ahead is not read any more; whether it is there is looked at here. */
+static bool is_gone(const struct http_connection *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	return c->in_request && c->state == CONNECTION_BUSY && !c->request.patient &&
+	       !event_pending(c->read_event, EV_READ, NULL) && poll(&p, 1, 0) > 0;
+}
+
 /* Time limits are seconds, not milliseconds: one pass a second over the connections costs less than a timer each. */
 static void on_sweep(evutil_socket_t fd, short what, void *context)
 {
@@ -634,9 +721,19 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	while (c) {
 		struct http_connection *next = TAILQ_NEXT(c, link);
 
-		if (c->deadline_us && c->deadline_us <= now)
+		if (c->deadline_us && c->deadline_us <= now) {
 			expire(c);
+		} else if (is_gone(c)) {
+			c->depth++;
+			c->dead = true;
+			leave(c);
+		}
 		c = next;
+	}
+	/* What large answers and many connections leave behind is scattered, and would stay ours for ever. */
+	if (loop->freed > TRIM_BYTES) {
+		(void)malloc_trim(0);
+		loop->freed = 0;
 	}
 	for (unsigned i = 0; !loop->draining && i < loop->n_listeners; i++)
 		if (!event_pending(loop->listeners[i].event, EV_READ, NULL))
@@ -720,5 +817,6 @@ void http_loop_close(struct http_loop *loop)
 			event_free(loop->listeners[i].event);
 	if (loop->sweep)
 		event_free(loop->sweep);
+	free(loop->spare);
 	free(loop);
 }

@@ -12,7 +12,8 @@
  * body nobody asked for is thrown away (and the connection closed when it is long). "Expect: 100-continue" is answered
  * when the body is asked for.
  *
- * All limits are in struct http_limits. Malformed, oversized and slow requests are answered by the engine, in JSON.
+ * All limits are in struct http_limits. What a client may hold is in proportion to what it makes us do: a connection
+ * without a request has no buffers. Malformed, oversized and slow requests are answered by the engine, in JSON.
  */
 #ifndef FERRITE_API_HTTP_H
 #define FERRITE_API_HTTP_H
@@ -66,12 +67,13 @@ struct http_request {
 struct http_limits {
 	size_t header_bytes;   /* request line and header fields: 431 */
 	size_t body_bytes;     /* of a collected body when the handler names no other: 413 */
-	size_t buffered_bytes; /* of all collected bodies together: 503 */
-	unsigned connections;  /* of all loops together: 503 */
+	size_t buffered_bytes; /* of all collected bodies, and of large headers, together: 503 */
+	unsigned connections;  /* of all loops together: a new one takes the place of an idle one, else 503 */
 	uint64_t header_us;    /* from the first byte to the end of the header section: 408 */
 	uint64_t body_us;      /* between two parts of a body: 408 */
-	uint64_t idle_us;      /* of a kept-alive connection */
+	uint64_t idle_us;      /* of a connection without a request */
 	uint64_t write_us;     /* between two parts of an answer */
+	uint64_t rate;	       /* bytes a second that a body and an answer have to make beyond body_us and write_us */
 };
 
 #define HTTP_LIMITS_DEFAULT \
@@ -79,11 +81,12 @@ struct http_limits {
 		.header_bytes = 64 << 10, \
 		.body_bytes = 64 << 20, \
 		.buffered_bytes = (size_t)1 << 30, \
-		.connections = 8192, \
+		.connections = 16384, \
 		.header_us = 10000000, \
 		.body_us = 30000000, \
 		.idle_us = 120000000, \
 		.write_us = 30000000, \
+		.rate = 4096, \
 	})
 
 /* What the loops of one program have in common. */

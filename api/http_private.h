@@ -16,6 +16,12 @@ enum connection_state {
 	CONNECTION_LINGER, /* our side is shut; what still comes is thrown away, so that the answer is not reset */
 };
 
+/* Where the fields of a request are in its head. Only connections that have begun a request have one. */
+struct http_fields {
+	size_t name_at[HTTP_HEADERS_MAX], value_at[HTTP_HEADERS_MAX];
+	struct http_header headers[HTTP_HEADERS_MAX];
+};
+
 struct http_connection {
 	struct http_request request; /* of this moment */
 	struct http_loop *loop;
@@ -32,15 +38,17 @@ struct http_connection {
 	bool local;
 	unsigned refuse;      /* status the parser's callbacks want to refuse the request with */
 	uint64_t deadline_us; /* CLOCK_MONOTONIC; 0: none */
+	uint64_t began_us;    /* when the body, or the answer, that moves now began to */
+	uint64_t moved;	      /* bytes of it */
 	size_t discarded;     /* bytes of a body that nobody asked for */
 	size_t buffered;      /* of the collected body; counted in the shared total */
+	size_t head_buffered; /* of the head beyond HEAD_FREE; the same */
 	size_t body_max;
 	http_handler *on_complete;
 	http_data *on_data;
 	struct text head; /* target, then names and values, each terminated */
 	unsigned n_headers;
-	size_t name_at[HTTP_HEADERS_MAX], value_at[HTTP_HEADERS_MAX];
-	struct http_header headers[HTTP_HEADERS_MAX];
+	struct http_fields *in;
 	struct text fields;	  /* added to the answer */
 	struct evbuffer *pending; /* read too early: it belongs to the next request */
 	struct evbuffer *output;

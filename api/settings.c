@@ -27,7 +27,7 @@
 #define TASK_ATTEMPTS	      10
 
 /*
- * Connections get no more than a quarter of the descriptors. Where they took the last one, a message of another server
+ * Connections get no more than half of the descriptors. Where they took the last one, a message of another server
  * would lose its descriptors, and the server its channel.
  */
 static unsigned cap_connections(uint64_t wanted)
@@ -36,7 +36,7 @@ static unsigned cap_connections(uint64_t wanted)
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return (unsigned)wanted;
-	return (unsigned)MIN(wanted, MAX((uint64_t)files.rlim_cur / 4, (uint64_t)1));
+	return (unsigned)MIN(wanted, MAX((uint64_t)files.rlim_cur / 2, (uint64_t)1));
 }
 
 void settings_default(struct settings *settings)

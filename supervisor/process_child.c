@@ -75,6 +75,8 @@ static int set_limit(__rlimit_resource_t resource, rlim_t wanted)
 
 	if (getrlimit(resource, &limit) < 0)
 		return -errno;
+	if (setrlimit(resource, &(struct rlimit){wanted, wanted}) == 0)
+		return 0;
 	/* Hard limits cannot be raised on every machine: what there is must do. */
 	limit.rlim_cur = limit.rlim_max = MIN(wanted, limit.rlim_max);
 	return setrlimit(resource, &limit) < 0 ? -errno : 0;

@@ -141,7 +141,7 @@ START_TEST(connections_leave_descriptors_for_others)
 	struct rlimit files, few;
 
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
-	few = (struct rlimit){.rlim_cur = 400, .rlim_max = files.rlim_max};
+	few = (struct rlimit){.rlim_cur = 200, .rlim_max = files.rlim_max};
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
 	settings_default(&settings);
 	ck_assert_uint_eq(settings.http.connections, 100);

@@ -3,8 +3,10 @@
 #include "supervisor/util.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "tests/unit/main.h"
 
@@ -314,6 +316,128 @@ START_TEST(draining_closes_what_is_idle)
 }
 END_TEST
 
+/* Repeats ACT until it says that all is over. It keeps the pauses short: only the rate can end the exchange early. */
+static void until_it_ends(bool (*act)(void))
+{
+	struct http_limits limits = shared.limits;
+
+	limits.body_us = limits.write_us = 500000;
+	limits.rate = 100 << 20;
+	http_loop_limit(loop, &limits);
+	send_text("POST /echo HTTP/1.1\r\nContent-Length: 1000\r\n\r\n");
+	for (int i = 0; i < 5000 && act(); i++) {
+		(void)poll(NULL, 0, 5);
+		run();
+	}
+}
+
+static bool send_a_byte(void)
+{
+	(void)!write(client_fd, "x", 1);
+	return held != NULL;
+}
+
+START_TEST(a_body_that_trickles_in_is_broken_off)
+{
+	until_it_ends(send_a_byte);
+	expect("HTTP/1.1 408 ", "}\n");
+	ck_assert_uint_eq(n_gone, 1);
+	ck_assert_uint_eq(n_complete, 0);
+}
+END_TEST
+
+/* A megabyte at a time is left to be read of an answer that has no end in sight. */
+static bool read_a_little(void)
+{
+	static char block[4096];
+
+	if (held) {
+		struct evbuffer *big = evbuffer_new();
+
+		for (int i = 0; i < (256 << 20) / (int)sizeof(block); i++)
+			(void)evbuffer_add_reference(big, block, sizeof(block), NULL, NULL);
+		http_reply_buffer(held, 200, NULL, big);
+		evbuffer_free(big);
+		held = NULL;
+	}
+	(void)!read(client_fd, received, 64 << 10);
+	return atomic_load(&shared.connections) > 0;
+}
+
+START_TEST(an_answer_that_is_read_too_slowly_is_broken_off)
+{
+	until_it_ends(read_a_little);
+	ck_assert_uint_eq(atomic_load(&shared.connections), 0);
+}
+END_TEST
+
+START_TEST(large_headers_count_as_what_is_buffered)
+{
+	struct http_limits limits = shared.limits;
+
+	limits.header_bytes = 64 << 10;
+	limits.buffered_bytes = 1000;
+	http_loop_limit(loop, &limits);
+	send_text("GET /none HTTP/1.1\r\n");
+	for (int i = 0; i < 300; i++)
+		(void)!write(client_fd, "X: 0123456789\r\n", 15);
+	run();
+	expect("HTTP/1.1 503 ", "}\n");
+	ck_assert_ptr_nonnull(strstr(received, "Retry-After: 1\r\n"));
+}
+END_TEST
+
+static int connect_to(const struct sockaddr_un *address, socklen_t length)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(connect(fd, (const struct sockaddr *)address, length), 0);
+	run();
+	return fd;
+}
+
+START_TEST(a_new_connection_takes_the_place_of_an_idle_one)
+{
+	struct http_limits limits = shared.limits;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t length = sizeof(address);
+	int listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct err err = ERR_INIT;
+	int idle_fd = client_fd, busy_fd;
+
+	limits.connections = 2;
+	http_loop_limit(loop, &limits);
+	/* The kernel chooses a name. */
+	ck_assert_int_eq(bind(listen_fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+	ck_assert_int_eq(getsockname(listen_fd, (struct sockaddr *)&address, &length), 0);
+	ck_assert_int_eq(listen(listen_fd, 5), 0);
+	ck_assert_int_eq(http_loop_listen(loop, listen_fd, true, &err), 0);
+	/* Used once, then idle; and one whose request is under way. */
+	send_text("GET /none HTTP/1.1\r\n\r\n");
+	expect("HTTP/1.1 404 ", "gone");
+	busy_fd = client_fd = connect_to(&address, length);
+	send_text("GET /none HTTP/1.1\r\n");
+	client_fd = connect_to(&address, length);
+	send_text("GET /none HTTP/1.1\r\n\r\n");
+	expect("HTTP/1.1 404 ", "gone");
+	ck_assert_int_eq(read(idle_fd, received, 1), 0);
+	/* Nobody is idle now: the next is told so. */
+	send_text("GET /hold HTTP/1.1\r\n\r\n");
+	(void)close(idle_fd);
+	idle_fd = client_fd;
+	client_fd = connect_to(&address, length);
+	expect("HTTP/1.1 503 ", "\"Too many connections, try again\"}}\n");
+	ck_assert_ptr_nonnull(strstr(received, "Retry-After: 1\r\n"));
+	ck_assert_ptr_null(take());
+	(void)close(busy_fd);
+	(void)close(idle_fd);
+	run();
+	http_loop_drain(loop);
+	(void)close(listen_fd);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("http");
@@ -331,6 +455,10 @@ static Suite *make_suite(void)
 	tcase_add_test(all, continue_is_said_when_the_body_is_wanted);
 	tcase_add_test(all, large_answers_wait_for_a_slow_reader);
 	tcase_add_test(all, draining_closes_what_is_idle);
+	tcase_add_test(all, a_body_that_trickles_in_is_broken_off);
+	tcase_add_test(all, an_answer_that_is_read_too_slowly_is_broken_off);
+	tcase_add_test(all, large_headers_count_as_what_is_buffered);
+	tcase_add_test(all, a_new_connection_takes_the_place_of_an_idle_one);
 	suite_add_tcase(suite, all);
 	return suite;
 }
