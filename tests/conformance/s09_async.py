@@ -315,7 +315,7 @@ def s9_tasks_count_in_the_queue(t):
     path = async_route(t)
     for _ in range(3):
         enqueue(t, path, b"x")
-    equal(counters(t)[0], before + 3, "Queue")
+    poll(lambda: counters(t)[0] == before + 3, "Queue counts them")
 
 
 @queue_case(deviation="async-durable", spare="an original says 202 also when the queue refused it")
@@ -466,6 +466,17 @@ table("s9_no_way_to_ask", [
     row("for_a_task", GET("/tasks/11111111-2222-3333-4444-555555555555"), NOT_FOUND),
     row("and_sync_calls_stay_sync", POST("/r/$APP/none", "x"), Wanted(404), given=[an_app()]),
 ])
+
+
+@case(deviation="more-paths", spare="an addition of ferrite")
+def s9_call_can_be_looked_up(t):
+    call_id = enqueue(t, async_route(t, "act"), b"err on standard error\nexit 3")
+    poll(lambda: t.ask("GET", "/v1/apps/$APP/calls/" + call_id).status == 200, "the call is in the history")
+    call = t.ask("GET", "/v1/apps/$APP/calls/" + call_id).json["call"]
+    equal((call["id"], call["app"], call["path"], call["type"], call["exit_code"]), (call_id, t.app, "/f", "async", 3), "call")
+    equal(t.ask("GET", f"/v1/apps/$APP/calls/{call_id}/log").body, b"on standard error\n", "log")
+    equal([call["id"] for call in t.ask("GET", "/v1/apps/$APP/calls").json["calls"]], [call_id], "calls of the app")
+    equal(t.ask("GET", "/v1/apps/$APP/calls/11111111-2222-4333-8444-555555555555").status, 404, "another id")
 
 
 @case()

@@ -1,6 +1,6 @@
 """Section 10: stats."""
 
-from suite import case, check, equal, poll
+from suite import Skip, case, check, equal, poll
 
 COUNTERS = ("Queue", "Running", "Complete")
 
@@ -67,3 +67,24 @@ def s10_queue_counts_what_waits(t):
 def s10_api_requests_are_not_counted(t):
     for value in t.ask("GET", "/stats").json.values():
         check(0 <= value < 1 << 63, f"counter {value}")
+
+
+@case()
+def s10_stderr_goes_to_the_log_of_the_service(t):
+    if not hasattr(t.service, "log"):
+        raise Skip("the log of a service that was given by its URL is not at hand")
+    words = f"said by {t.app}"
+    answer = t.call(t.function("act"), f"err {words} first\nerr {words} second\nout x".encode())
+    equal(answer.body, b"x\n", "output")
+    poll(lambda: t.service.log().count(words) == 2, "both lines are in the log")
+    line = next(line for line in t.service.log().splitlines() if words in line)
+    for part in (t.app, "/f", t.image("act")):
+        check(part in line, f"{part} is missing in {line}")
+
+
+@case(deviation="more-paths", spare="an addition of ferrite")
+def s10_metrics(t):
+    t.call(t.function("act"), b"out x")
+    answer = t.ask("GET", "/metrics")
+    equal(answer.status, 200, "status")
+    check(answer.headers["Content-Type"].startswith("text/plain; version=0.0.4") and "# TYPE ferrite_" in answer.text, repr(answer))

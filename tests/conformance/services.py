@@ -57,8 +57,8 @@ class Given:
 class Private(Given):
     """A ferrited of our own, with what a URL cannot give: its UNIX socket, its log, its end."""
 
-    def __init__(self, profile):
-        self.service = harness.Service(environment=SETTINGS[profile])
+    def __init__(self, settings):
+        self.service = harness.Service(environment=settings)
         super().__init__(f"http://127.0.0.1:{self.service.port}")
         self.socket_path = self.service.socket_path
 
@@ -68,6 +68,14 @@ class Private(Given):
 
     def log(self):
         return self.service.log()
+
+
+@contextlib.contextmanager
+def own_service(settings):
+    """A private service beside those of the profiles, without images, for one case."""
+    private = Private(settings)
+    with private.service:
+        yield private
 
 
 class Services:
@@ -85,7 +93,7 @@ class Services:
                     if profile in self.urls:
                         self.found[profile] = Given(self.urls[profile])
                     continue
-                private = Private(profile)
+                private = Private(SETTINGS[profile])
                 stack.enter_context(private.service)
                 private.import_images(self.archives)
                 self.found[profile] = private
