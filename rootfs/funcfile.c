@@ -442,8 +442,8 @@ static int read_tests(const struct reading *r, const struct source_node *node)
 static bool is_fn_runtime(const char *text)
 {
 	static const char *const languages[] = {
-		"dotnet", "elixir", "erlang", "gcc",	"go",	"java", "leiningen", "mono",
-		"node",	  "perl",   "php",    "python", "ruby", "rust", "scala",     "lambda-nodejs4.3"};
+		"docker", "dotnet", "elixir", "erlang", "gcc",	"go",	"java",	 "leiningen",	    "mono",
+		"node",	  "perl",   "php",    "python", "ruby", "rust", "scala", "lambda-nodejs4.3"};
 	size_t length = strcspn(text, ":");
 
 	for (size_t i = 0; i < ARRAY_LEN(languages); i++)

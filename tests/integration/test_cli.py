@@ -3,9 +3,12 @@
 
 import base64
 import hmac
+import http.server
 import json
 import os
+import ssl
 import subprocess
+import threading
 
 import harness
 from harness import FERRITE, check, equal, wait_for
@@ -183,6 +186,39 @@ def test_status_commands():
     check("Complete" in document("stats"), "stats --json")
     ran(ferrite("version"), 0, "ferrite ", "service ")
     check({"ferrite", "service"} <= set(document("version")), "version --json")
+
+
+class Versions(http.server.BaseHTTPRequestHandler):
+    """What stands before a service and speaks TLS."""
+
+    def do_GET(self):
+        body = b'{"version": "behind TLS"}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_certificates_are_checked_unless_the_caller_says_otherwise(folder):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=nobody", "-days", "1",
+                    "-keyout", str(folder / "key"), "-out", str(folder / "cert")], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert", folder / "key")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Versions) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            command = ["--api", f"https://127.0.0.1:{server.server_port}", "version"]
+            refused = alone(*command)
+            equal(refused.returncode, 1, f"status with a certificate that nobody signed ({refused.stderr})")
+            check("certificate" in refused.stderr, refused.stderr)
+            ran(alone(*command, env={**os.environ, "SSL_SKIP_VERIFY": "true"}), 0, "behind TLS")
+        finally:
+            server.shutdown()
 
 
 def test_doctor():

@@ -123,6 +123,7 @@ static const char *const about_images[] = {
 	"name: x\nruntime: go\nentrypoint: ./func\nbuild:\n  - go build\n",
 	"name: x\nruntime: node:6\ncmd: x\n",
 	"name: x\nruntime: lambda-nodejs4.3\n",
+	"name: x\nruntime: docker\n",
 };
 
 START_TEST(files_about_images_are_told_apart)
