@@ -36,6 +36,7 @@ struct settings {
 	uint64_t max_spool_bytes;  /* of all bodies and uploads that wait in files */
 	uint64_t max_output_bytes; /* of one call */
 	uint64_t max_image_bytes;  /* of one upload */
+	enum sbx_network network;  /* of an image whose route says nothing */
 	unsigned max_waiting;	   /* calls that wait for memory */
 	uint64_t max_wait_us;	   /* of the first of them */
 	char history_path[512];	   /* empty: in memory */

@@ -172,6 +172,20 @@ int call_frame(struct call *call, bool first)
 	return call->head.failed ? -ENOMEM : 0;
 }
 
+/* What its route says, else what an image gets; CUDA bundles have nothing to do with a network. */
+static void set_network(struct call *call)
+{
+	const struct network_wish *wish = &call->function->network;
+
+	call->create.network = call->image->cuda ? SBX_NETWORK_NONE : call->loop->settings.network;
+	call->create.n_allow = 0;
+	if (!call->function->has_network)
+		return;
+	call->create.network = wish->mode;
+	call->create.n_allow = wish->n_allow;
+	memcpy(call->create.allow, wish->allow, sizeof(wish->allow));
+}
+
 static int make_create(struct call *call, struct env *env)
 {
 	const struct image *image = call->image;
@@ -182,7 +196,7 @@ static int make_create(struct call *call, struct env *env)
 	call->create.n_layers = image->n_layers;
 	call->create.n_args = image->cuda ? 1 : image->n_args;
 	call->create.n_env = env->n;
-	call->create.network = call->function->has_network ? call->function->network : SBX_NETWORK_NONE;
+	set_network(call);
 	call->create.uid = image->uid;
 	call->create.gid = image->gid;
 	if (__builtin_add_overflow(call->create.memory_bytes, call->function->memory_bytes, &call->create.memory_bytes))

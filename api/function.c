@@ -83,7 +83,9 @@ static int fill(struct function *f, struct app *app, struct route *route, struct
 	if (__builtin_mul_overflow(route->memory, MIB, &f->memory_bytes))
 		f->memory_bytes = UINT64_MAX;
 	f->timeout_us = (uint64_t)MAX(route->timeout, 0) * 1000000;
-	f->has_network = route->network && network_read(json_string_value(route->network), &f->network);
+	f->has_network = route->network != NULL;
+	if (f->has_network && network_wish_read(route->network, &f->network, err) < 0)
+		return err->code;
 	if (f->http_format) {
 		f->pool = pool_new((unsigned)MIN(MAX(route->max_concurrency, 1), UINT32_MAX),
 				   route->idle_timeout > 0 ? (uint64_t)route->idle_timeout * 1000000 : IDLE_US);

@@ -7,6 +7,7 @@
 #define FERRITE_API_FUNCTION_H
 
 #include "api/gpuwish.h"
+#include "api/networkwish.h"
 #include "api/pool.h"
 #include "api/store.h"
 #include "api/table.h"
@@ -29,7 +30,7 @@ struct function {
 	char *jwt_key; /* NULL: calls need no token */
 	uint64_t memory_bytes, timeout_us;
 	bool has_network, has_gpu;
-	enum sbx_network network;
+	struct network_wish network;
 	struct gpu_wish gpu;
 	unsigned n_config, n_headers;
 	struct function_pair *config;  /* of the app, then of the route */

@@ -91,16 +91,3 @@ int gpu_wish_read(const json_t *value, struct gpu_wish *ret_wish, struct err *er
 	*ret_wish = wish;
 	return 0;
 }
-
-bool network_read(const char *name, enum sbx_network *ret_network)
-{
-	static const char *const names[] = {
-		[SBX_NETWORK_NONE] = "none", [SBX_NETWORK_BRIDGE] = "bridge", [SBX_NETWORK_HOST] = "host"};
-
-	for (unsigned i = 0; name && i < ARRAY_LEN(names); i++)
-		if (strcmp(name, names[i]) == 0) {
-			*ret_network = (enum sbx_network)i;
-			return true;
-		}
-	return false;
-}

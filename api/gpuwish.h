@@ -1,4 +1,4 @@
-/* What a route or an image asks of the GPU and the network: the `gpu` and `network` keys of bundle.md section 1. */
+/* What a route or an image asks of the GPU: the `gpu` key of bundle.md section 1. */
 #ifndef FERRITE_API_GPUWISH_H
 #define FERRITE_API_GPUWISH_H
 
@@ -16,8 +16,5 @@ struct gpu_wish {
 
 /* Reads a number of GPUs, or an object with the keys of bundle.md. -EINVAL names the key and what is wrong with it. */
 int gpu_wish_read(const json_t *value, struct gpu_wish *ret_wish, struct err *err);
-
-/* False for a name that is not known, and for NULL. */
-bool network_read(const char *name, enum sbx_network *ret_network);
 
 #endif

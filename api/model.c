@@ -1,6 +1,7 @@
 #include "api/model.h"
 
 #include "api/gpuwish.h"
+#include "api/networkwish.h"
 #include "api/path.h"
 
 #include <string.h>
@@ -150,13 +151,12 @@ static void check_extensions(const struct route *route, struct text *messages)
 {
 	struct err err = ERR_INIT;
 	struct gpu_wish wish;
-	enum sbx_network network;
+	struct network_wish network;
 
 	if (route->gpu && !is_empty(route->gpu) && gpu_wish_read(route->gpu, &wish, &err) < 0)
 		problem(messages, err.text);
-	if (route->network && !is_empty(route->network) &&
-	    (!json_is_string(route->network) || !network_read(json_string_value(route->network), &network)))
-		problem(messages, "Invalid route network: none, bridge and host are known");
+	if (route->network && !is_empty(route->network) && network_wish_read(route->network, &network, &err) < 0)
+		problem(messages, err.text);
 	if (route->warm && (!json_is_integer(route->warm) || json_integer_value(route->warm) < 0))
 		problem(messages, "Invalid route warm: a number of instances is expected");
 }

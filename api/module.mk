@@ -1,7 +1,7 @@
 # ferrite-api: HTTP, apps and routes, and the scheduling of calls. No privileges.
 
 API_SOURCES := api/table.c api/worker.c api/loglimit.c api/text.c api/http.c api/http_reply.c api/path.c api/json.c api/model.c \
-	api/gpuwish.c api/store.c api/reply.c api/change.c api/apps.c api/routes.c api/router.c \
+	api/gpuwish.c api/networkwish.c api/store.c api/reply.c api/change.c api/apps.c api/routes.c api/router.c \
 	api/status.c api/settings.c api/service.c api/peers.c api/budget.c api/sniff.c \
 	api/userspec.c api/image.c api/env.c api/function.c api/dispatcher.c api/instance.c \
 	api/variables.c api/answer.c api/call.c api/call_answer.c api/call_create.c api/call_result.c api/run.c \

@@ -51,6 +51,7 @@ void settings_default(struct settings *settings)
 		.max_spool_bytes = SPOOL_BYTES,
 		.max_output_bytes = OUTPUT_BYTES,
 		.max_image_bytes = IMAGE_BYTES,
+		.network = SBX_NETWORK_BRIDGE,
 		.max_waiting = WAITING_MAX,
 		.max_wait_us = WAIT_US,
 		.history = {.calls = HISTORY_CALLS, .age_us = HISTORY_AGE_US, .bytes = HISTORY_BYTES},
@@ -172,6 +173,8 @@ static int set_limit(struct settings *settings, const char *key, const char *val
 	} else if (strcmp(key, "max_waiting") == 0) {
 		r = set_number(0, 100000, &number, value, err);
 		settings->max_waiting = r < 0 ? settings->max_waiting : (unsigned)number;
+	} else if (strcmp(key, "network_default") == 0) {
+		settings->network = strcmp(value, "none") == 0 ? SBX_NETWORK_NONE : SBX_NETWORK_BRIDGE;
 	} else if (strcmp(key, "max_output_bytes") == 0) {
 		r = set_size(&settings->max_output_bytes, value, err);
 	} else if (strcmp(key, "max_image_bytes") == 0) {

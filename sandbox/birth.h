@@ -23,6 +23,8 @@
 /* The init's own id inside; functions get 0..65534, so they can neither signal nor trace it. */
 #define BIRTH_INIT_ID 65535
 
+#define BIRTH_RESOLVERS_MAX 3
+
 enum birth_message {
 	BIRTH_MAPPED = 1, /* the id maps are written: go. No body, no descriptors */
 	BIRTH_ITEMS,	  /* the profile's records (struct sbx_item and lists) as tail; detached mounts */
@@ -37,7 +39,9 @@ enum birth_flags {
 
 struct birth_root {
 	uint32_t flags;
-	uint32_t reserved;
+	uint32_t address, gateway; /* on the bridge, in network order; 0: it is not there */
+	uint32_t n_resolvers;
+	uint32_t resolvers[BIRTH_RESOLVERS_MAX]; /* in network order */
 	uint64_t disk_bytes;
 	uint64_t shm_bytes;
 };

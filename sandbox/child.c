@@ -170,8 +170,7 @@ static int execute_init(struct child *child, struct err *err)
 
 static int bring_up_loopback(struct child *child, struct err *err)
 {
-	(void)child;
-	return net_up_loopback(err);
+	return child->start.own_network ? net_up_loopback(err) : 0;
 }
 
 static uint64_t disk_inodes(uint64_t bytes)
@@ -273,7 +272,17 @@ static int place_proc(struct child *child, struct err *err)
 
 static int put_generated(struct child *child, struct err *err)
 {
-	return generated_put(child->root_fd, child->hostname, err);
+	const struct birth_root *root = &child->root;
+
+	return generated_put(child->root_fd, child->hostname, root->address, root->resolvers,
+			     MIN(root->n_resolvers, (uint32_t)BIRTH_RESOLVERS_MAX), err);
+}
+
+static int join_bridge(struct child *child, struct err *err)
+{
+	const struct birth_root *root = &child->root;
+
+	return root->address ? net_up_bridge((struct in_addr){root->address}, (struct in_addr){root->gateway}, err) : 0;
 }
 
 static int inject_profile(struct child *child, struct err *err)
@@ -352,9 +361,9 @@ static const struct step preparation[] = {
 };
 
 static const struct step completion[] = {
-	{"upper", resize_stage}, {"overlay", mount_root},    {"dev", place_dev},
-	{"proc", place_proc},	 {"etc", put_generated},     {"profile", inject_profile},
-	{"pivot", pivot},	 {"hostname", set_hostname}, {"cwd", change_directory},
+	{"network", join_bridge},   {"upper", resize_stage},   {"overlay", mount_root},	    {"dev", place_dev},
+	{"proc", place_proc},	    {"etc", put_generated},    {"profile", inject_profile}, {"pivot", pivot},
+	{"hostname", set_hostname}, {"cwd", change_directory},
 };
 
 static _Noreturn void fail(const char *phase, const struct err *err)

@@ -13,6 +13,7 @@ struct child_start {
 	int init_fd;		      /* O_PATH of ferrite-init */
 	int group_fds[CGROUP_V1_MAX]; /* cgroup.procs files to enter, opened by the server */
 	unsigned n_groups;
+	bool own_network;		/* not the host's */
 	uint64_t disk_bytes, shm_bytes; /* what an instance probably gets; BIRTH_ROOT has the last word */
 	struct ipc_message *message;	/* receive buffer */
 };

@@ -27,14 +27,27 @@ struct key {
 	}
 
 static const struct key keys[] = {
-	KEY(state_dir, KIND_TEXT, false),	  KEY(cgroup_v2, KIND_TEXT, false),
-	KEY(cgroup_v1_memory, KIND_TEXT, false),  KEY(cgroup_v1_pids, KIND_TEXT, false),
-	KEY(cgroup_v1_cpu, KIND_TEXT, false),	  KEY(uid_base, KIND_NUMBER, false),
-	KEY(ids_first_block, KIND_NUMBER, false), KEY(ids_blocks, KIND_NUMBER, false),
-	KEY(store_base, KIND_NUMBER, false),	  KEY(memory_bytes, KIND_SIZE, true),
-	KEY(disk_bytes, KIND_SIZE, true),	  KEY(shm_bytes, KIND_SIZE, true),
-	KEY(pids_max, KIND_NUMBER, true),	  KEY(birth_timeout_us, KIND_NUMBER, true),
-	KEY(pool_max, KIND_NUMBER, false),	  KEY(pool_idle_us, KIND_NUMBER, false),
+	KEY(state_dir, KIND_TEXT, false),
+	KEY(cgroup_v2, KIND_TEXT, false),
+	KEY(cgroup_v1_memory, KIND_TEXT, false),
+	KEY(cgroup_v1_pids, KIND_TEXT, false),
+	KEY(cgroup_v1_cpu, KIND_TEXT, false),
+	KEY(uid_base, KIND_NUMBER, false),
+	KEY(ids_first_block, KIND_NUMBER, false),
+	KEY(ids_blocks, KIND_NUMBER, false),
+	KEY(store_base, KIND_NUMBER, false),
+	KEY(memory_bytes, KIND_SIZE, true),
+	KEY(disk_bytes, KIND_SIZE, true),
+	KEY(shm_bytes, KIND_SIZE, true),
+	KEY(pids_max, KIND_NUMBER, true),
+	KEY(birth_timeout_us, KIND_NUMBER, true),
+	KEY(pool_max, KIND_NUMBER, false),
+	KEY(pool_idle_us, KIND_NUMBER, false),
+	KEY(bridge, KIND_TEXT, false),
+	KEY(resolvers, KIND_TEXT, false),
+	KEY(network_allow, KIND_TEXT, true),
+	KEY(network_host, KIND_TEXT, true),
+	KEY(connections_max, KIND_NUMBER, false),
 	KEY(profile_drivers, KIND_TEXT, true),
 };
 
@@ -52,6 +65,8 @@ void sandbox_config_init(struct sandbox_config *config)
 		.birth_timeout_us = 10000000,
 		.pool_max = 16,
 		.pool_idle_us = 10000000,
+		.bridge = "ferrite0",
+		.connections_max = 1024,
 		.profile_drivers = "nvidia",
 	};
 }

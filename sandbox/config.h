@@ -21,6 +21,11 @@ struct sandbox_config {
 	uint64_t birth_timeout_us;
 	uint32_t pool_max;	   /* containers that wait for a call, at most */
 	uint64_t pool_idle_us;	   /* after which those that nobody needed are given back */
+	char bridge[9];		   /* name of the bridge, and of its tables of nftables */
+	char resolvers[256];	   /* DNS servers of instances on the bridge, with blanks between them */
+	char network_allow[1024];  /* what a route may open of the closed ranges: ADDRESS/PREFIX, with blanks */
+	char network_host[4];	   /* "yes": routes may ask for the network of the host */
+	uint32_t connections_max;  /* of an instance on the bridge at a time */
 	char profile_drivers[256]; /* names in /proc/devices (prefixes) whose nodes a profile may bring */
 };
 

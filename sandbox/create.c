@@ -1,9 +1,11 @@
 #include "sandbox/create.h"
 
 #include "sandbox/root.h"
+#include "supervisor/allow.h"
 #include "supervisor/str.h"
 #include "supervisor/util.h"
 
+#include <arpa/inet.h>
 #include <signal.h>
 #include <string.h>
 
@@ -24,11 +26,28 @@ static bool hostname_valid(const char *name)
 	return n > 0 && n <= HOSTNAME_MAX && name[n] == '\0';
 }
 
+/* The api asks; what the operator lets routes have is decided here. */
+static int judge_network(const struct sandbox_config *config, const struct sbx_create *c, struct err *err)
+{
+	if (c->network == SBX_NETWORK_HOST && strcmp(config->network_host, "yes") != 0)
+		return err_set(err, EPERM, "the network of the host is not given to functions (network_host)");
+	if (c->n_allow > 0 && c->network != SBX_NETWORK_BRIDGE)
+		return err_set(err, EINVAL, "only the bridge has ranges to open");
+	for (unsigned i = 0; i < c->n_allow; i++) {
+		char address[INET_ADDRSTRLEN];
+
+		if (c->allow[i].prefix > 32)
+			return err_set(err, EINVAL, "a prefix of %u bits", c->allow[i].prefix);
+		if (!allow_within_list(&c->allow[i], config->network_allow))
+			return err_set(
+				err, EPERM, "%s/%u is closed, and not among what routes may open (network_allow)",
+				inet_ntop(AF_INET, &c->allow[i].address, address, sizeof(address)), c->allow[i].prefix);
+	}
+	return 0;
+}
+
 static int judge_numbers(const struct sbx_create *c, const char **ret_phase, struct err *err)
 {
-	*ret_phase = "network";
-	if (c->network != SBX_NETWORK_NONE)
-		return err_set(err, ENOTSUP, "only the network \"none\" is offered");
 	*ret_phase = "user";
 	if (c->uid > ID_MAX || c->gid > ID_MAX)
 		return err_set(err, EINVAL, "user %u:%u: ids go from 0 to %d", c->uid, c->gid, ID_MAX);
@@ -84,11 +103,14 @@ int create_parse(const struct sandbox_config *config, struct ipc_message *messag
 
 	memcpy(&c, message->payload, sizeof(c));
 	if (c.n_layers != message->n_fds || c.n_args > SBX_ARGS_MAX || c.n_env > SBX_ENV_MAX ||
-	    c.network >= SBX_NETWORK_MAX)
+	    c.network >= SBX_NETWORK_MAX || c.n_allow > SBX_ALLOW_MAX)
 		return err_set(err, EPROTO, "create with impossible counts");
 	if (str_unpack(tail, length, 3 + c.n_args + c.n_env, request->texts) != (long)length)
 		return err_set(err, EPROTO, "create with a malformed list");
-	r = judge_numbers(&c, ret_phase, err);
+	*ret_phase = "network";
+	r = judge_network(config, &c, err);
+	if (r == 0)
+		r = judge_numbers(&c, ret_phase, err);
 	if (r < 0)
 		return r;
 	disk_bytes = c.disk_bytes ? c.disk_bytes : config->disk_bytes;
@@ -107,9 +129,11 @@ int create_parse(const struct sandbox_config *config, struct ipc_message *messag
 		.root = {.disk_bytes = disk_bytes, .shm_bytes = config->shm_bytes},
 		.layer_fds = message->fds,
 		.n_layers = message->n_fds,
+		.n_allow = c.n_allow,
 		.hostname = request->texts[1],
 		.arguments = request->texts + 3,
 	};
+	memcpy(request->what.allow, c.allow, sizeof(c.allow));
 	request->network = (enum sbx_network)c.network;
 	request->profile = c.profile;
 	request->timeout_us = c.timeout_us;

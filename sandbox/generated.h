@@ -4,7 +4,13 @@
 
 #include "supervisor/err.h"
 
-/* /etc/hosts, /etc/hostname, an empty /etc/resolv.conf (there is no network), and /tmp when the image has none. */
-int generated_put(int root_fd, const char *hostname, struct err *err);
+#include <stdint.h>
+
+/*
+ * /etc/hosts, /etc/hostname, /etc/resolv.conf (empty where there is no network), and /tmp when the image has none.
+ * ADDRESS is the instance's own on the bridge, 0 when it has none; addresses are in network order.
+ */
+int generated_put(int root_fd, const char *hostname, uint32_t address, const uint32_t *resolvers, unsigned n_resolvers,
+		  struct err *err);
 
 #endif

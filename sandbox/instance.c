@@ -28,11 +28,13 @@ const char *instance_state_name(enum instance_state state)
 static void on_timer(struct loop *loop, struct loop_watch *watch, uint32_t events);
 
 int instances_open(struct instances *table, struct loop *loop, struct cgroups *groups, struct ids *ids,
-		   const struct instance_events *events, void *context, unsigned max, struct err *err)
+		   struct bridge *bridge, const struct instance_events *events, void *context, unsigned max,
+		   struct err *err)
 {
 	*table = (struct instances){.loop = loop,
 				    .groups = groups,
 				    .ids = ids,
+				    .bridge = bridge,
 				    .events = events,
 				    .context = context,
 				    .max = max,
@@ -126,6 +128,7 @@ static void try_remove(struct instance *instance)
 		instance->deadline_us = clock_monotonic_us() + REMOVE_AGAIN_US;
 		return;
 	}
+	bridge_disconnect(table->bridge, &instance->port);
 	ids_release(table->ids, instance->block);
 	cgroups_refill(table->groups, REFILL_AT_ONCE);
 	for (unsigned i = 0; i < table->n; i++)

@@ -6,6 +6,7 @@
 #define FERRITE_SANDBOX_INSTANCE_H
 
 #include "sandbox/birth.h"
+#include "sandbox/bridge.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/ids.h"
 #include "supervisor/loop.h"
@@ -36,8 +37,9 @@ struct instance {
 	enum instance_state state;
 	enum instance_cause cause;
 	enum sbx_network network;
-	bool warm;	      /* it waited in the pool */
-	uint64_t deadline_us; /* of the state; 0: none */
+	struct bridge_port port; /* where its network is the bridge */
+	bool warm;		 /* it waited in the pool */
+	uint64_t deadline_us;	 /* of the state; 0: none */
 	struct cgroup group;
 	uint32_t block; /* id range */
 	uint32_t uid_base;
@@ -65,6 +67,7 @@ struct instances {
 	struct loop *loop;
 	struct cgroups *groups;
 	struct ids *ids;
+	struct bridge *bridge;
 	const struct instance_events *events;
 	void *context;
 	struct instance **list; /* n of max are used, in no order */
@@ -78,7 +81,8 @@ struct instances {
 const char *instance_state_name(enum instance_state state);
 
 int instances_open(struct instances *table, struct loop *loop, struct cgroups *groups, struct ids *ids,
-		   const struct instance_events *events, void *context, unsigned max, struct err *err);
+		   struct bridge *bridge, const struct instance_events *events, void *context, unsigned max,
+		   struct err *err);
 void instances_close(struct instances *table);
 
 /* A new instance with a leased id range and nothing else; -EUSERS or -ENOMEM. Ends with instance_discard() or, once a

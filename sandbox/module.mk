@@ -1,10 +1,14 @@
 # ferrite-sandbox: containers. Everything but main.c is the library `sandbox`.
 
-GENERATED += $(BUILD)/gen/policy_function.h
+GENERATED += $(BUILD)/gen/policy_function.h $(BUILD)/gen/firewall_rules.h
+
+$(BUILD)/gen/firewall_rules.h: sandbox/policy/firewall.nft
+	@mkdir -p $(@D)
+	$(Q)(echo '#define FIREWALL_RULES \'; sed -e '/^\s*#/d' -e 's/"/\\"/g' -e 's/.*/\t"&\\n" \\/' $<; echo '	""') >$@
 
 $(eval $(call library,sandbox,sandbox/config.c sandbox/ids.c sandbox/idmap.c sandbox/cgroup.c sandbox/cgroup_v1.c \
 	sandbox/cgroup_v2.c sandbox/device_policy.c sandbox/devices.c sandbox/mounts.c sandbox/root.c sandbox/proc.c \
-	sandbox/generated.c sandbox/inject.c sandbox/profile.c sandbox/net.c sandbox/privileges.c sandbox/seccomp.c \
+	sandbox/generated.c sandbox/inject.c sandbox/profile.c sandbox/net.c sandbox/route.c sandbox/firewall.c sandbox/bridge.c sandbox/privileges.c sandbox/seccomp.c \
 	sandbox/child.c sandbox/spawn.c sandbox/instance.c sandbox/channel.c sandbox/create.c sandbox/pool.c sandbox/service.c))
 
 $(eval $(call program,libexec/ferrite-sandbox,sandbox/main.c,sandbox common,-lmnl -lcap))

@@ -1,41 +1,65 @@
 #include "sandbox/net.h"
 
+#include "sandbox/route.h"
 #include "supervisor/util.h"
 
-#include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <string.h>
 
 #define LOOPBACK_INDEX 1 /* the first device of every network namespace */
 
-static void socket_close(struct mnl_socket **socket)
-{
-	if (*socket)
-		(void)mnl_socket_close(*socket);
-}
-
 int net_up_loopback(struct err *err)
 {
-	_Alignas(struct nlmsghdr) char buffer[1024];
-	_cleanup_(socket_close) struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-	struct ifinfomsg *link;
-	ssize_t n;
+	_cleanup_(route_close) struct route route = {0};
+	int r = route_open(&route, err);
 
-	if (!socket || mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-		return err_sys(err, errno, "open a route socket");
-	header->nlmsg_type = RTM_NEWLINK;
-	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	header->nlmsg_seq = 1;
-	link = mnl_nlmsg_put_extra_header(header, sizeof(*link));
-	link->ifi_family = AF_UNSPEC;
-	link->ifi_index = LOOPBACK_INDEX;
-	link->ifi_flags = IFF_UP;
-	link->ifi_change = IFF_UP;
-	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
-		return err_sys(err, errno, "bring up lo");
-	n = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-	if (n < 0 || mnl_cb_run(buffer, (size_t)n, 1, mnl_socket_get_portid(socket), NULL, NULL) < 0)
-		return err_sys(err, errno, "bring up lo");
-	return 0;
+	return r == 0 ? route_bring_up(&route, LOOPBACK_INDEX, err) : r;
+}
+
+void net_mac_of(struct in_addr address, unsigned char ret_mac[6])
+{
+	ret_mac[0] = 0x02; /* locally administered */
+	ret_mac[1] = 0xfe;
+	memcpy(ret_mac + 2, &address, 4);
+}
+
+static int set_default_route(struct route *route, unsigned index, struct in_addr gateway, struct err *err)
+{
+	struct nlmsghdr *request = route_begin(route, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+	struct rtmsg *message = mnl_nlmsg_put_extra_header(request, sizeof(*message));
+
+	*message = (struct rtmsg){.rtm_family = AF_INET,
+				  .rtm_table = RT_TABLE_MAIN,
+				  .rtm_protocol = RTPROT_STATIC,
+				  .rtm_scope = RT_SCOPE_UNIVERSE,
+				  .rtm_type = RTN_UNICAST,
+				  .rtm_flags = RTNH_F_ONLINK};
+	mnl_attr_put_u32(request, RTA_GATEWAY, gateway.s_addr);
+	mnl_attr_put_u32(request, RTA_OIF, index);
+	return route_do(route, request, err, "set the default route");
+}
+
+int net_up_bridge(struct in_addr address, struct in_addr gateway, struct err *err)
+{
+	_cleanup_(route_close) struct route route = {0};
+	unsigned index = if_nametoindex(NET_BRIDGE_DEVICE);
+	unsigned char mac[6];
+	int r;
+
+	if (index == 0)
+		return err_sys(err, errno, "find " NET_BRIDGE_DEVICE);
+	r = route_open(&route, err);
+	if (r < 0)
+		return r;
+	r = route_set_no_ipv6(&route, index, err);
+	if (r == 0)
+		r = route_bring_up(&route, index, err);
+	/* Alone in its subnet: everything, the other instances too, is behind the gateway. */
+	if (r == 0)
+		r = route_add_address(&route, index, address, 32, err);
+	net_mac_of(gateway, mac);
+	if (r == 0)
+		r = route_change_neighbour(&route, RTM_NEWNEIGH, AF_INET, index, &gateway, mac, err);
+	return r == 0 ? set_default_route(&route, index, gateway, err) : r;
 }

@@ -27,17 +27,24 @@ int pool_open(struct pool *pool, struct instances *instances, struct spawn *spaw
 	return loop_add(instances->loop, &pool->timer_watch, pool->timer_fd, EPOLLIN, on_timer, pool, err);
 }
 
-/* One that waits, of any kind when NETWORK is SBX_NETWORK_MAX. */
+static bool is_waiting(const struct instance *instance, enum sbx_network network)
+{
+	return instance->state == INSTANCE_PREPARING && instance->network == network;
+}
+
 static struct instance *find(const struct pool *pool, enum sbx_network network)
 {
-	for (unsigned i = 0; i < pool->instances->n; i++) {
-		struct instance *instance = pool->instances->list[i];
-
-		if (instance->state == INSTANCE_PREPARING &&
-		    (network == SBX_NETWORK_MAX || instance->network == network))
-			return instance;
-	}
+	for (unsigned i = 0; i < pool->instances->n; i++)
+		if (is_waiting(pool->instances->list[i], network))
+			return pool->instances->list[i];
 	return NULL;
+}
+
+static struct instance *find_any(const struct pool *pool)
+{
+	struct instance *instance = find(pool, SBX_NETWORK_NONE);
+
+	return instance ? instance : find(pool, SBX_NETWORK_BRIDGE);
 }
 
 void pool_close(struct pool *pool)
@@ -47,18 +54,23 @@ void pool_close(struct pool *pool)
 	if (pool->instances)
 		loop_remove(pool->instances->loop, &pool->timer_watch);
 	fd_close(&pool->timer_fd);
-	while (pool->instances && (instance = find(pool, SBX_NETWORK_MAX)))
+	while (pool->instances && (instance = find_any(pool)))
 		instance_kill(instance, CAUSE_OWNER);
 	pool->instances = NULL;
 }
 
 struct instance *pool_take(struct pool *pool, enum sbx_network network)
 {
-	struct instance *instance = pool->instances ? find(pool, network) : NULL;
+	struct instance *instance;
 	unsigned waiting;
 
-	if (!pool->instances)
+	/* The network of the host has no namespace to be built ahead. */
+	if (!pool->instances || network == SBX_NETWORK_HOST)
 		return NULL;
+	pool->network = network;
+	instance = find(pool, network);
+	if (!instance && network == SBX_NETWORK_BRIDGE)
+		instance = find(pool, SBX_NETWORK_NONE);
 	if (!instance && pool->wanted < pool->config->pool_max)
 		pool->wanted++;
 	waiting = instances_count(pool->instances, INSTANCE_PREPARING) - (instance != NULL);
@@ -87,7 +99,7 @@ static int build(struct pool *pool)
 	if (r < 0)
 		return r;
 	instance->born_us = clock_monotonic_us();
-	instance->network = SBX_NETWORK_NONE;
+	instance->network = pool->network;
 	instance_set_state(instance, INSTANCE_PREPARING, 0);
 	r = spawn_begin(pool->spawn, instance, &phase, NULL);
 	if (r == 0)
@@ -107,7 +119,7 @@ static void shrink(struct pool *pool, uint64_t now_us)
 	struct instance *instance;
 
 	pool->wanted -= unused;
-	while (unused-- > 0 && (instance = find(pool, SBX_NETWORK_MAX)))
+	while (unused-- > 0 && (instance = find_any(pool)))
 		instance_kill(instance, CAUSE_OWNER);
 	pool->least = instances_count(pool->instances, INSTANCE_PREPARING);
 	pool->period_end_us = now_us + pool->config->pool_idle_us;

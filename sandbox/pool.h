@@ -16,8 +16,9 @@ struct pool {
 	struct instances *instances;
 	struct spawn *spawn;
 	const struct sandbox_config *config;
-	unsigned wanted; /* that should wait */
-	unsigned least;	 /* that waited, since the period began */
+	unsigned wanted;	  /* that should wait */
+	enum sbx_network network; /* that the latest request wanted: more are built for it */
+	unsigned least;		  /* that waited, since the period began */
 	uint64_t period_end_us;
 	int timer_fd;
 	struct loop_watch timer_watch;
@@ -30,7 +31,10 @@ int pool_open(struct pool *pool, struct instances *instances, struct spawn *spaw
 /* Builds no more, and kills those that wait. */
 void pool_close(struct pool *pool);
 
-/* Takes a waiting container of this kind of network; NULL: there is none. */
+/*
+ * Takes a waiting container for this kind of network; NULL: there is none. One without a connection serves the bridge,
+ * too: it is connected late.
+ */
 struct instance *pool_take(struct pool *pool, enum sbx_network network);
 
 /* The end of an instance was reported: a good time to build. */

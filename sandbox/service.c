@@ -463,10 +463,12 @@ static int open_parts(struct service *service, int state_fd, int *ret_swept, str
 	(void)ids_sweep(&service->ids);
 	r = loop_open(&service->loop, err);
 	if (r == 0)
-		r = instances_open(&service->instances, &service->loop, &service->groups, &service->ids, &events,
-				   service, config->ids_blocks, err);
+		r = bridge_init(&service->bridge, config, state_fd, err);
 	if (r == 0)
-		r = spawn_open(&service->spawn, config, &service->groups, state_fd, err);
+		r = instances_open(&service->instances, &service->loop, &service->groups, &service->ids,
+				   &service->bridge, &events, service, config->ids_blocks, err);
+	if (r == 0)
+		r = spawn_open(&service->spawn, config, &service->groups, &service->bridge, state_fd, err);
 	if (r < 0)
 		return r;
 	cgroups_refill(&service->groups, CGROUP_POOL);
@@ -487,6 +489,7 @@ int service_open(struct service *service, int *ret_swept, struct err *err)
 
 	service->api.fd = service->gpu.fd = -1;
 	service->drain_timer_fd = service->pool.timer_fd = -1;
+	service->bridge.state_fd = -1;
 	for (unsigned i = 0; i < SBX_PROFILES_MAX; i++)
 		service->profiles[i].program_fd = -1;
 	if (r < 0)
@@ -507,6 +510,7 @@ void service_close(struct service *service)
 	pool_close(&service->pool);
 	spawn_close(&service->spawn);
 	instances_close(&service->instances);
+	bridge_close(&service->bridge);
 	ids_close(&service->ids);
 	cgroups_close(&service->groups);
 	loop_remove(&service->loop, &service->drain_watch);

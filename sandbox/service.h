@@ -20,6 +20,7 @@ struct service {
 	struct loop loop;
 	struct cgroups groups;
 	struct ids ids;
+	struct bridge bridge;
 	struct instances instances;
 	struct spawn spawn;
 	struct pool pool;

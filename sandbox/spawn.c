@@ -7,6 +7,7 @@
 #include "supervisor/str.h"
 #include "supervisor/util.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/sched.h>
@@ -71,12 +72,13 @@ static int enter_stage(int state_fd, struct err *err)
 	return 0;
 }
 
-int spawn_open(struct spawn *spawn, const struct sandbox_config *config, struct cgroups *groups, int state_fd,
-	       struct err *err)
+int spawn_open(struct spawn *spawn, const struct sandbox_config *config, struct cgroups *groups, struct bridge *bridge,
+	       int state_fd, struct err *err)
 {
 	int r;
 
-	*spawn = (struct spawn){.config = config, .groups = groups, .proc_fd = -1, .init_fd = -1, .program_fd = -1};
+	*spawn = (struct spawn){
+		.config = config, .groups = groups, .bridge = bridge, .proc_fd = -1, .init_fd = -1, .program_fd = -1};
 	spawn->namespaces = NAMESPACES | (access("/proc/self/ns/time", F_OK) == 0 ? CLONE_NEWTIME : 0);
 	spawn->message = malloc(sizeof(*spawn->message));
 	spawn->texts = malloc(IPC_PAYLOAD_MAX);
@@ -109,14 +111,17 @@ void spawn_close(struct spawn *spawn)
 
 static int clone_process(struct spawn *spawn, struct instance *instance, struct err *err)
 {
+	bool own_network = instance->network != SBX_NETWORK_HOST;
+	uint64_t namespaces = spawn->namespaces & ~(own_network ? 0ull : CLONE_NEWNET);
 	struct child_start start = {
 		.init_fd = spawn->init_fd,
+		.own_network = own_network,
 		.disk_bytes = spawn->config->disk_bytes,
 		.shm_bytes = spawn->config->shm_bytes,
 		.message = spawn->message,
 	};
 	struct clone_args arguments = {
-		.flags = spawn->namespaces | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
+		.flags = namespaces | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
 		.pidfd = (uintptr_t)&instance->pid_fd,
 		.exit_signal = SIGCHLD,
 		.cgroup = (unsigned)instance->group.v2_fd,
@@ -142,6 +147,14 @@ static int clone_process(struct spawn *spawn, struct instance *instance, struct 
 	return r;
 }
 
+/* At once where it is known that it will be wanted, else when it is. */
+static int connect_bridge(struct spawn *spawn, struct instance *instance, struct err *err)
+{
+	if (instance->network != SBX_NETWORK_BRIDGE || instance->port.connected)
+		return 0;
+	return bridge_connect(spawn->bridge, instance->pid, &instance->port, err);
+}
+
 int spawn_begin(struct spawn *spawn, struct instance *instance, const char **ret_phase, struct err *err)
 {
 	int r;
@@ -158,6 +171,10 @@ int spawn_begin(struct spawn *spawn, struct instance *instance, const char **ret
 	r = idmap_write(spawn->proc_fd, instance->pid, 0, instance->uid_base, err);
 	if (r == 0)
 		r = ipc_send(instance->socket_fd, &(struct ipc_out){.type = BIRTH_MAPPED}, err);
+	if (r == 0) {
+		*ret_phase = "network";
+		r = connect_bridge(spawn, instance, err);
+	}
 	return r;
 }
 
@@ -216,14 +233,36 @@ static int map_layers(struct spawn *spawn, const struct instance *instance, cons
 	return r;
 }
 
+/* What the instance finds in /etc of its network. */
+static void describe_network(const struct spawn *spawn, const struct instance *instance, struct birth_root *root)
+{
+	const char *at = spawn->config->resolvers;
+
+	root->address = instance->port.address.s_addr;
+	root->gateway = root->address ? spawn->bridge->gateway.s_addr : 0;
+	root->n_resolvers = 0;
+	while (instance->network != SBX_NETWORK_NONE && *(at += strspn(at, " ")) &&
+	       root->n_resolvers < BIRTH_RESOLVERS_MAX) {
+		char text[INET_ADDRSTRLEN];
+		size_t length = strcspn(at, " ");
+
+		(void)snprintf(text, sizeof(text), "%.*s", (int)length, at);
+		if (inet_pton(AF_INET, text, &root->resolvers[root->n_resolvers]) == 1)
+			root->n_resolvers++;
+		at += length;
+	}
+}
+
 static int send_root(struct spawn *spawn, struct instance *instance, const struct spawn_command *what, struct err *err)
 {
+	struct birth_root root = what->root;
 	int fds[SBX_LAYERS_MAX];
 	size_t used = 0;
 	int r;
 
+	describe_network(spawn, instance, &root);
 	if (!str_pack(spawn->texts, IPC_PAYLOAD_MAX, &used, what->cwd) ||
-	    !str_pack(spawn->texts, IPC_PAYLOAD_MAX - sizeof(what->root), &used, what->hostname))
+	    !str_pack(spawn->texts, IPC_PAYLOAD_MAX - sizeof(root), &used, what->hostname))
 		return err_set(err, E2BIG, "the working directory is too long");
 	for (unsigned i = 0; i < what->n_layers; i++)
 		fds[i] = -1;
@@ -231,8 +270,8 @@ static int send_root(struct spawn *spawn, struct instance *instance, const struc
 	if (r == 0)
 		r = ipc_send(instance->socket_fd,
 			     &(struct ipc_out){.type = BIRTH_ROOT,
-					       .body = &what->root,
-					       .body_size = sizeof(what->root),
+					       .body = &root,
+					       .body_size = sizeof(root),
 					       .tail = spawn->texts,
 					       .tail_size = used,
 					       .fds = fds,
@@ -323,9 +362,13 @@ int spawn_finish(struct spawn *spawn, struct instance *instance, const struct cg
 		 const struct spawn_command *what, const struct profile *profile, const char **ret_phase,
 		 struct err *err)
 {
-	int r = 0;
+	int r;
 
-	if (profile) {
+	*ret_phase = "network";
+	r = connect_bridge(spawn, instance, err);
+	if (r == 0)
+		r = bridge_allow(spawn->bridge, &instance->port, what->allow, what->n_allow, err);
+	if (r == 0 && profile) {
 		*ret_phase = "profile";
 		r = send_items(instance, profile, err);
 	}

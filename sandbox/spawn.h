@@ -16,6 +16,7 @@
 struct spawn {
 	const struct sandbox_config *config;
 	struct cgroups *groups;
+	struct bridge *bridge;
 	int proc_fd;		     /* /proc of the host */
 	int init_fd;		     /* O_PATH of ferrite-init */
 	int program_fd;		     /* device policy of instances without a profile */
@@ -26,8 +27,8 @@ struct spawn {
 };
 
 /* STATE_FD is the state directory; also makes the staging directory the working directory of the program. */
-int spawn_open(struct spawn *spawn, const struct sandbox_config *config, struct cgroups *groups, int state_fd,
-	       struct err *err);
+int spawn_open(struct spawn *spawn, const struct sandbox_config *config, struct cgroups *groups, struct bridge *bridge,
+	       int state_fd, struct err *err);
 void spawn_close(struct spawn *spawn);
 
 /* Layers have to be directories that belong to store ids. */
@@ -45,6 +46,8 @@ struct spawn_command {
 	struct birth_command command;
 	const int *layer_fds;
 	unsigned n_layers;
+	struct sbx_allow allow[SBX_ALLOW_MAX];
+	unsigned n_allow;
 	const char *cwd, *hostname;
 	char *const *arguments; /* n_args, then n_env variables */
 };

@@ -1,4 +1,5 @@
 #include "supervisor/log.h"
+#include "supervisor/resolvers.h"
 #include "supervisor/str.h"
 #include "supervisor/supervise.h"
 #include "supervisor/util.h"
@@ -60,6 +61,7 @@ __attribute__((format(printf, 2, 3))) static void pack(struct packer *p, const c
 static void pack_computed(struct packer *p, const struct server_slot *server)
 {
 	const struct supervisor *s = server->supervisor;
+	char resolvers[RESOLVERS_MAX];
 
 	pack(p, "state_dir=%s", server->state_dir);
 	pack(p, "run_dir=%s", server->run_dir);
@@ -68,6 +70,9 @@ static void pack_computed(struct packer *p, const struct server_slot *server)
 		return;
 	pack(p, "ids_first_block=%u", s->ids_first_block);
 	pack(p, "ids_blocks=%u", s->ids_blocks);
+	pack(p, "bridge=%s", s->bridge);
+	resolvers_find(settings_get(&s->settings, SETTING_RESOLVERS), resolvers, sizeof(resolvers));
+	pack(p, "resolvers=%s", resolvers);
 	pack(p, "cgroup_v2=%s/instances", s->cgroups.v2);
 	for (int i = 0; i < CGROUP_CONTROLLER_MAX; i++)
 		if (s->cgroups.v1[i][0])

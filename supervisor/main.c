@@ -423,7 +423,8 @@ static int open_sockets(struct err *err)
 	return r;
 }
 
-static int find_cgroups(struct err *err)
+/* Names on the host that tell this service from others: what a run directory is used by once has one name for ever. */
+static int find_names(struct err *err)
 {
 	uint32_t hash = 2166136261u;
 	char name[32];
@@ -431,6 +432,7 @@ static int find_cgroups(struct err *err)
 	for (const char *c = settings_get(&supervisor.settings, SETTING_RUN_DIR); *c; c++)
 		hash = (hash ^ (unsigned char)*c) * 16777619u;
 	(void)snprintf(name, sizeof(name), "ferrite-%08x", hash);
+	(void)snprintf(supervisor.bridge, sizeof(supervisor.bridge), "fe%06x", hash & 0xffffff);
 	return cgroup_tree_find(&supervisor.cgroups, name, err);
 }
 
@@ -442,7 +444,7 @@ static int prepare(int *ret_lock_fd, int *ret_ids_fd, struct err *err)
 	/* From here on nothing of a predecessor's may live: its instances use ids and folders that are handed out anew.
 	 */
 	if (r == 0)
-		r = find_cgroups(err);
+		r = find_names(err);
 	if (r == 0)
 		r = cgroup_tree_make(&supervisor.cgroups, err);
 	if (r == 0)

@@ -212,6 +212,16 @@ struct ctl_status_row {
 
 enum sbx_network { SBX_NETWORK_NONE, SBX_NETWORK_BRIDGE, SBX_NETWORK_HOST, SBX_NETWORK_MAX };
 
+#define SBX_ALLOW_MAX 16
+
+/* What an instance on the bridge may reach although it is closed to all. */
+struct sbx_allow {
+	uint32_t address; /* in network order */
+	uint8_t prefix;	  /* its length, 0..32 */
+	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP; 0: all that have ports */
+	uint16_t port;	  /* 0: all */
+};
+
 struct sbx_create {
 	uint32_t n_layers, n_args, n_env;
 	uint32_t network;      /* enum sbx_network */
@@ -223,6 +233,9 @@ struct sbx_create {
 	uint64_t timeout_us;   /* run time after which the instance is killed with SBX_END_TIMEOUT; 0: none */
 	uint32_t profile;      /* GPU profile to mount, 0: none */
 	uint32_t stop_signal;  /* for SBX_KILL with grace; 0: SIGTERM */
+	uint32_t n_allow;      /* with the network "bridge" only */
+	uint32_t reserved;
+	struct sbx_allow allow[SBX_ALLOW_MAX];
 };
 
 enum sbx_start {

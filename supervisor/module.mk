@@ -1,7 +1,7 @@
 # ferrited, and the code every program shares.
 
 $(eval $(call library,common,supervisor/err.c supervisor/util.c supervisor/str.c supervisor/log.c supervisor/ipc.c \
-	supervisor/server.c supervisor/loop.c supervisor/cgroup.c))
+	supervisor/server.c supervisor/loop.c supervisor/cgroup.c supervisor/allow.c))
 
 $(eval $(call unit_test,test_str,tests/unit/supervisor/test_str.c,common))
 
@@ -32,7 +32,7 @@ $(eval $(call unit_test,test_policy,tests/unit/supervisor/test_policy.c,policy c
 GENERATED += $(foreach name,api sandbox rootfs gpu,$(BUILD)/gen/policy_$(name).h)
 
 $(eval $(call library,ferrited,supervisor/settings.c supervisor/listen.c supervisor/notify.c supervisor/folders.c \
-	supervisor/process.c supervisor/process_child.c supervisor/control.c supervisor/supervise.c))
+	supervisor/process.c supervisor/process_child.c supervisor/control.c supervisor/resolvers.c supervisor/supervise.c))
 $(eval $(call program,sbin/ferrited,supervisor/main.c,ferrited common,-lcap))
 
 # Stands in for the servers where ferrited itself is tested.
@@ -43,6 +43,7 @@ $(eval $(call unit_test,test_ipc,tests/unit/supervisor/test_ipc.c,common))
 $(eval $(call unit_test,test_loop,tests/unit/supervisor/test_loop.c,common))
 $(eval $(call unit_test,test_log,tests/unit/supervisor/test_log.c,common))
 $(eval $(call unit_test,test_settings,tests/unit/supervisor/test_settings.c,ferrited common,-lcap))
+$(eval $(call unit_test,test_network_texts,tests/unit/supervisor/test_network_texts.c,ferrited common,-lcap))
 
 $(eval $(call fuzz_target,fuzz_ipc,tests/fuzz/fuzz_ipc.c,common))
 $(eval $(call fuzz_target,fuzz_config,tests/fuzz/fuzz_config.c,ferrited common,-lcap))

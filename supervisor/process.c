@@ -29,11 +29,11 @@
 /*
  * ferrite-sandbox: mounts, namespaces, BPF device programs (SYS_ADMIN), id maps and identities of its children (SETUID,
  * SETGID), pipes for functions (CHOWN), files of any mode (DAC_OVERRIDE), limits above its own (SYS_RESOURCE), ending
- * what it started (KILL). Over the user namespaces of its containers it has all capabilities as their maker.
+ * what it started (KILL), the bridge with its ports and rules (NET_ADMIN). Over the user namespaces of its containers it has all capabilities as their maker.
  */
 #define SANDBOX_CAPABILITIES \
 	(CAP(CAP_SYS_ADMIN) | CAP(CAP_SETUID) | CAP(CAP_SETGID) | CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | \
-	 CAP(CAP_SYS_RESOURCE) | CAP(CAP_KILL))
+	 CAP(CAP_SYS_RESOURCE) | CAP(CAP_KILL) | CAP(CAP_NET_ADMIN))
 
 /* ferrite-rootfs, over its own user namespace only: files of every owner and mode, and locking its unpackers in. */
 #define ROOTFS_CAPABILITIES \

@@ -1,5 +1,6 @@
 #include "supervisor/settings.h"
 
+#include "supervisor/allow.h"
 #include "supervisor/listen.h"
 #include "supervisor/log.h"
 #include "supervisor/str.h"
@@ -10,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum type { NUMBER, BYTES, MIB_SIZE, TIME, PATH, PATHS, CHOICE, TEXT, LISTEN };
+enum type { NUMBER, BYTES, MIB_SIZE, TIME, PATH, PATHS, CHOICE, TEXT, LISTEN, RANGES };
 
 #define TO(peer)    (1u << (peer))
 #define TO_ALL	    (TO(PEER_API) | TO(PEER_SANDBOX) | TO(PEER_ROOTFS) | TO(PEER_GPU))
@@ -124,6 +125,23 @@ static const struct row rows[SETTING_MAX] = {
 			      .doc = "processes and threads of a container"},
 	[SETTING_POOL_MAX] = {"pool_max", NUMBER, false, TO(PEER_SANDBOX), 0, 256, "16",
 			      .doc = "most containers that are built ahead and wait for a call; 0: none"},
+	[SETTING_NETWORK_DEFAULT] =
+		{"network_default", CHOICE, true, TO(PEER_API), .value = "bridge", .choices = {"none", "bridge"},
+		 .doc =
+			 "network of an image whose route says nothing: none or bridge; CUDA bundles get none"},
+	[SETTING_NETWORK_HOST] = {"network_host", CHOICE, true, TO(PEER_SANDBOX), .value = "no",
+				  .choices = {"no", "yes"},
+				  .doc = "whether a route may have the network of the host: no or yes"},
+	[SETTING_NETWORK_ALLOW] =
+		{"network_allow", RANGES, true, TO(PEER_SANDBOX), .value = "",
+		 .doc =
+			 "what routes may open for themselves of the private networks that are closed to instances on "
+			 "the bridge: ADDRESS[/PREFIX][:PORT][/tcp|/udp], separated by blanks"},
+	[SETTING_RESOLVERS] = {"resolvers", TEXT, false, TO_FERRITED, .value = "",
+			       .doc = "DNS servers of instances on the bridge, separated by blanks; empty: those of "
+				      "the host that are not on the host itself"},
+	[SETTING_CONNECTIONS_MAX] = {"connections_max", NUMBER, false, TO(PEER_SANDBOX), 1, 65535, "1024",
+				     .doc = "connections of an instance on the bridge at a time"},
 	[SETTING_MAX_IMAGE_BYTES] = {"max_image_bytes", BYTES, true, TO(PEER_ROOTFS) | TO(PEER_API), MIB, 1ull << 44,
 				     "16GiB", .doc = "largest image, unpacked"},
 	[SETTING_MAX_ENTRIES] = {"max_entries", NUMBER, true, TO(PEER_ROOTFS), 16, 100000000, "1000000",
@@ -182,6 +200,7 @@ static bool parse_time(const char *text, uint64_t *ret_ms)
 
 static int refuse(const char *source, const struct row *row, const char *text, struct err *err)
 {
+	struct err cause = ERR_INIT;
 	char shown[128];
 
 	str_escape(shown, sizeof(shown), text, strlen(text));
@@ -207,6 +226,10 @@ static int refuse(const char *source, const struct row *row, const char *text, s
 	case CHOICE:
 	case LISTEN:
 		return err_set(err, EINVAL, "%s: %s = \"%s\": expected %s", source, row->key, shown, row->doc);
+	case RANGES:
+		if (allow_check_list(text, &cause) < 0)
+			return err_set(err, EINVAL, "%s: %s: %s", source, row->key, cause.text);
+		break;
 	case TEXT:
 		break;
 	}
@@ -308,6 +331,8 @@ static bool take(const struct row *row, const char *text, char *value)
 		return take_choice(row, text, value);
 	case LISTEN:
 		return take_listen(text, value);
+	case RANGES:
+		return allow_check_list(text, NULL) == 0 && str_copy(value, SETTING_VALUE_MAX, text);
 	case TEXT:
 		return str_copy(value, SETTING_VALUE_MAX, text);
 	default:

@@ -60,6 +60,7 @@ struct supervisor {
 	struct loop loop;
 	struct settings settings;
 	struct cgroup_tree cgroups;
+	char bridge[9]; /* name of the bridge and of its tables of nftables */
 	struct process_place place;
 	struct listen_set listeners;
 	struct notify notify;

@@ -10,6 +10,7 @@ The harness makes itself a subreaper: whatever a service loses, the harness inhe
 
 import contextlib
 import ctypes
+import fcntl
 import gzip
 import hashlib
 import http.client
@@ -21,6 +22,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tarfile
@@ -41,6 +43,8 @@ START_S = 30 * SLOWNESS
 STOP_S = 20 * SLOWNESS
 SETTLE_S = 10 * SLOWNESS
 PR_SET_CHILD_SUBREAPER = 36
+CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS = 0x8914
 FIRST_ID = 0x70000000
 
 
@@ -138,7 +142,9 @@ def host_state():
     return {
         "cgroup": our_cgroups(),
         "mount": our_mounts(),
-        "network device": set(os.listdir("/sys/class/net")),
+        # In the test's own network: whatever appears there is the service's.
+        "network": {name for _, name in socket.if_nameindex()}
+        | {"forwards packets" for on in [Path("/proc/sys/net/ipv4/ip_forward").read_text()] if on != "0\n"},
         "file": our_files(),
     }
 
@@ -148,7 +154,8 @@ def left_behind(before, now, mine):
     found = []
     for kind, entries in now.items():
         new = sorted(entries - before[kind])
-        found += [f"{kind} {entry}" for entry in new if not mine or any(mark in entry for mark in mine)]
+        alone_here = not mine or kind == "network"
+        found += [f"{kind} {entry}" for entry in new if alone_here or any(mark in entry for mark in mine)]
     return found
 
 
@@ -225,6 +232,7 @@ class Service:
     """One ferrited with its servers. Use as a context manager: leaving it ends and audits it."""
 
     def __init__(self, build=BUILD, gpu="software", arguments=(), environment=None, keep=None):
+        own_network()
         self.sbin = Path(build) / "sbin" / "ferrited"
         self.folder = Path(keep) if keep else Path(tempfile.mkdtemp(prefix="ferrite-test-"))
         self.own_folder = keep is None
@@ -428,6 +436,21 @@ class Service:
         done = self.command("deploy", str(folder), "--app", app, *arguments)
         equal(done.returncode, 0, f"deploy of {folder} ({done.stderr.strip()})")
         return done.stdout.strip()
+
+
+_network = False
+
+
+def own_network():
+    """Moves the test (its main thread) into a network of its own: bridges and ports of several do not meet."""
+    global _network
+    if _network:
+        return
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "a network namespace of one's own")
+    _network = True
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", 1))
 
 
 _subreaper = False

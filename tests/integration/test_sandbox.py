@@ -464,7 +464,7 @@ def test_requests_that_are_refused():
     box().refused("command", "no command", "")
     box().refused("user", "0 to 65534", *go, uid=65535)
     box().refused("user", "0 to 65534", *go, gid=70000)
-    box().refused("network", "none", *go, network=1)
+    box().refused("network", "network_host", *go, network=2)
     box().refused("profile", "no profile 9", *go, profile=9)
     box().refused("limits", "4 MiB", *go, memory=MIB)
     box().refused("limits", "1 MiB", *go, disk=5)

@@ -19,6 +19,7 @@ static const struct {
 	{"seccomp", doctor_seccomp},
 	{"memory", doctor_memory},
 	{"disk", doctor_disk},
+	{"bridge", doctor_bridge},
 	{"user ids", doctor_ids},
 	{"gpu", doctor_gpu},
 	{"service", doctor_service},

@@ -37,6 +37,7 @@ struct doctor_finding doctor_seccomp(const struct doctor_subject *subject);
 /* doctor_host.c */
 struct doctor_finding doctor_memory(const struct doctor_subject *subject);
 struct doctor_finding doctor_disk(const struct doctor_subject *subject);
+struct doctor_finding doctor_bridge(const struct doctor_subject *subject);
 struct doctor_finding doctor_ids(const struct doctor_subject *subject);
 struct doctor_finding doctor_gpu(const struct doctor_subject *subject);
 struct doctor_finding doctor_service(const struct doctor_subject *subject);

@@ -39,6 +39,19 @@ struct doctor_finding doctor_memory(const struct doctor_subject *subject)
 	return doctor_found(DOCTOR_OK, NULL, "%s available", size);
 }
 
+/* ferrite-sandbox looks for the same names. */
+struct doctor_finding doctor_bridge(const struct doctor_subject *subject)
+{
+	static const char *const programs[] = {"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"};
+
+	(void)subject;
+	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
+		if (access(programs[i], X_OK) == 0)
+			return doctor_found(DOCTOR_OK, NULL, "%s is there for its rules", programs[i]);
+	return doctor_found(DOCTOR_WARNING, "install the package nftables, or set network_default = none",
+			    "there is no nft program: instances cannot have the network \"bridge\"");
+}
+
 struct doctor_finding doctor_disk(const struct doctor_subject *subject)
 {
 	char folder[512], size[32];
