@@ -279,8 +279,14 @@ static int set_aside(struct history *history, struct err *err)
 
 int history_recover(struct history *history, struct err *err)
 {
+	int r;
+
 	drop_tallies(history);
-	return set_aside(history, err);
+	r = set_aside(history, err);
+	/* Half open it would be neither; closed, the next use tries again. */
+	if (r < 0)
+		close_connection(history);
+	return r;
 }
 
 int history_open(const char *path, struct history **ret_history, struct err *err)

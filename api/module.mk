@@ -28,6 +28,7 @@ API_TESTS += test_pool test_spool
 $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,api common,$(API_LDLIBS))))
 
 API_FUZZ := fuzz_api_http fuzz_api_json fuzz_api_answer fuzz_api_image fuzz_api_jwt fuzz_api_task
+API_FUZZ += fuzz_api_timestamp
 $(foreach f,$(API_FUZZ),$(eval $(call fuzz_target,$(f),tests/fuzz/$(f).c,api common,$(API_LDLIBS))))
 
 # The function of tests/integration/test_hot.py.

@@ -93,9 +93,10 @@ void recorder_failed(struct recorder *recorder, const struct err *err)
 	uint64_t now = clock_monotonic_us();
 	struct err second = ERR_INIT;
 
-	if (recorder->complained_us == 0 || now - recorder->complained_us >= COMPLAINT_US)
+	if (recorder->complained_us == 0 || now - recorder->complained_us >= COMPLAINT_US) {
 		log_error("the call history failed", LOG_STR("error", err->text));
-	recorder->complained_us = now;
+		recorder->complained_us = now;
+	}
 	if (err->code == -EUCLEAN && history_recover(recorder->history, &second) < 0)
 		log_error("the call history cannot be begun anew", LOG_STR("error", second.text));
 }

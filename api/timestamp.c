@@ -43,6 +43,7 @@ bool timestamp_read(const char *text, int64_t *ret_us)
 	const char *end;
 	uint64_t seconds;
 	int64_t fraction;
+	time_t since;
 
 	if (str_u64(text, &seconds)) {
 		if (seconds > SECONDS_MAX)
@@ -52,8 +53,12 @@ bool timestamp_read(const char *text, int64_t *ret_us)
 	}
 	end = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
 	end = end ? read_fraction(end, &fraction) : NULL;
-	if (!end || (strcmp(end, "Z") != 0 && strcmp(end, "z") != 0) || utc.tm_year < 70 || utc.tm_year > 8099)
+	if (!end || (strcmp(end, "Z") != 0 && strcmp(end, "z") != 0))
 		return false;
-	*ret_us = (int64_t)timegm(&utc) * 1000000 + fraction;
+	/* A leap second, or the 31st of a shorter month, is the moment after. */
+	since = timegm(&utc);
+	if (since < 0 || since > SECONDS_MAX)
+		return false;
+	*ret_us = (int64_t)since * 1000000 + fraction;
 	return true;
 }

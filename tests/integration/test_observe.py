@@ -270,6 +270,16 @@ def test_hot_calls_have_their_own_records_and_logs():
     wait_for(lambda: not service().instances(), "the idle ones end")
 
 
+def test_a_cuda_call(folder):
+    """It is answered before its container has ended: what the container took comes into the record later."""
+    ferrite("init", "-k", "kernel", str(folder / "scale"))
+    service().deploy(folder / "scale", "cuda")
+    record = completed(run("cuda", '{"factor": 3, "x": [1, 2, 3]}', path="/scale"))
+    equal((record["outcome"], record["status"], record["error"]), ("success", 200, None), "how it ended")
+    check(record["gpu_us"] > 0 and record["gpu_us"] <= record["run_us"], f"time of the GPU: {record}")
+    check(record["cpu_us"] > 0 and record["memory_peak"] > 0, f"what it took: {record}")
+
+
 def test_asynchronous_calls():
     prepare("async", type="async")
     records = []
