@@ -85,6 +85,9 @@ def test_wordcount(folder):
         return answer.text if answer.status == 200 else None
 
     equal(wait_for(log, "the call has run"), "1 lines, 2 words, 8 bytes\n", "log of the call")
+    done = service().command("test", str(harness.BUILD / "examples" / "wordcount"), "--remote", "demo")
+    equal(done.returncode, 1, f"tests of what does not wait ({done.stderr})")
+    check("the route is of type async" in done.stdout, done.stdout)
 
 
 def test_every_example_passes_its_own_tests():
