@@ -180,7 +180,7 @@ check-suite: test-build
 TSAN_DIR := $(BUILD)/tsan
 TSAN_TESTS := $(addprefix tests/unit/,$(addprefix api_,$(API_TESTS)) softdev/test_engine softdev/test_features \
 	softdev/test_kernels test_api_state test_api_work)
-check-tsan: all
+check-tsan: all $$(BUILD)/tests/integration/hot/function
 	$(Q)$(MAKE) --no-print-directory BUILD=$(TSAN_DIR) SANITIZE=thread CFLAGS="-O1 -g" \
 		$(addprefix $(TSAN_DIR)/,libexec/ferrite-api $(TSAN_TESTS))
 	$(Q)tests/tsan $(BUILD) $(TSAN_DIR) $(TSAN_TESTS)

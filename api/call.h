@@ -69,7 +69,8 @@ struct call {
 	struct sbx_create create;
 	struct rfs_open open;
 	struct gpu_attach attach;
-	struct text tail; /* of the message that is under way */
+	uint64_t gpu_until_us; /* an idle instance gives up its share until then */
+	struct text tail;      /* of the message that is under way */
 	struct spool payload;
 	struct evbuffer *output; /* what is to be answered */
 	bool framed;		 /* the instance reads and writes HTTP: format http, or a CUDA bundle */

@@ -12,6 +12,9 @@
 #define DEFAULT_PATH  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 /* The sandbox's own time limit stands behind ours, for instances whose api is gone. */
 #define TIMEOUT_MARGIN_US 1000000
+/* Between two questions for a share of a GPU that an idle instance gives up, and how long it may take to do so. */
+#define GPU_PAUSE_US 10000
+#define GPU_WAIT_US  2000000
 
 static void pack(struct text *list, const char *text)
 {
@@ -251,6 +254,8 @@ static void create(struct call *call)
 	send_request(call, PEER_SANDBOX, SBX_CREATE, SBX_CREATED, &call->create, sizeof(call->create));
 }
 
+static void attach_gpu(struct call *call);
+
 /* --- the GPU ------------------------------------------------------------------------------------------------------ */
 
 /* The list of "K=V" must be as long as the message says. */
@@ -274,13 +279,42 @@ static int take_gpu_env(struct call *call, const struct gpu_attached *attached, 
 	return call->gpu_env.failed ? -ENOMEM : 0;
 }
 
+static void on_attach_again(evutil_socket_t fd, short what, void *context)
+{
+	struct call *call = context;
+
+	(void)fd;
+	(void)what;
+	event_free(take_ptr(call->timer));
+	if (call_is_wanted(call))
+		attach_gpu(call);
+	else
+		call_abandon(call);
+}
+
+/* Idle hot instances give up their shares of GPUs one by one; a share is free when the end of its instance is reported.
+ */
+static bool waits_for_gpu(struct call *call)
+{
+	static const struct timeval pause = {.tv_usec = GPU_PAUSE_US};
+	uint64_t now = clock_monotonic_us();
+
+	if (pools_free_gpu(&call->loop->api->dispatcher->pools))
+		call->gpu_until_us = now + GPU_WAIT_US;
+	if (now >= call->gpu_until_us)
+		return false;
+	call->timer = evtimer_new(call->loop->worker.base, on_attach_again, call);
+	return call->timer && evtimer_add(call->timer, &pause) == 0;
+}
+
 static void on_attach_failed(struct call *call)
 {
 	int code = call->peer.failure.code;
+	bool is_full = code == -ENOMEM || code == -ENOSPC || code == -EAGAIN || code == -EBUSY;
 
-	if (fail_by_server(call))
+	if (fail_by_server(call) || (is_full && waits_for_gpu(call)))
 		return;
-	if (code == -ENOMEM || code == -ENOSPC || code == -EAGAIN || code == -EBUSY)
+	if (is_full)
 		call_fail(call, CALL_REFUSED, 503, "No GPU memory: %s", call->peer.failure.text);
 	else
 		call_fail(call, CALL_REFUSED, 500, "No GPU for this function: %s", call->peer.failure.text);
@@ -336,7 +370,8 @@ static void attach_gpu(struct call *call)
 	const char *devices = image_variable(image, "NVIDIA_VISIBLE_DEVICES");
 	const char *capabilities = image_variable(image, "NVIDIA_DRIVER_CAPABILITIES");
 
-	call->share = share_new(call->function->app, call->function->path);
+	if (!call->share)
+		call->share = share_new(call->function->app, call->function->path);
 	text_clear(&call->tail);
 	pack(&call->tail, devices ? devices : "all");
 	pack(&call->tail, *call->gpu.capabilities ? call->gpu.capabilities : capabilities ? capabilities : "");

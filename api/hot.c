@@ -22,6 +22,11 @@ static bool arrive(struct pool_member *member)
 	return instance_arrive(instance_of(member), member->worker->context);
 }
 
+static void freeze(struct pool_member *member)
+{
+	instance_freeze(instance_of(member), true);
+}
+
 static void end(struct pool_member *member)
 {
 	struct instance *instance = instance_of(member);
@@ -36,7 +41,8 @@ static void ended(struct pool_member *member)
 	instance_finish(instance_of(member));
 }
 
-const struct pool_operations hot_operations = {.leave = leave, .arrive = arrive, .end = end, .ended = ended};
+const struct pool_operations hot_operations = {
+	.leave = leave, .arrive = arrive, .freeze = freeze, .end = end, .ended = ended};
 
 void hot_make_room(struct dispatcher *dispatcher)
 {
@@ -69,7 +75,11 @@ static void use(struct call *call, struct instance *instance)
 {
 	call->instance = instance;
 	call->start = RECORD_START_HOT;
-	call->admitted_us = call->executed_us = clock_monotonic_us();
+	call->admitted_us = clock_monotonic_us();
+	if (instance->member.frozen)
+		instance_freeze(instance, false);
+	instance->member.frozen = false;
+	call->executed_us = clock_monotonic_us();
 	if (!instance_has_output(instance)) {
 		call_run(call);
 		return;
@@ -150,6 +160,7 @@ void hot_prepare(struct call *call)
 
 	instance->hot = true;
 	instance->member.bytes = instance->grant.memory_bytes;
+	instance->member.has_gpu = instance->grant.has_gpu;
 	(void)str_copy(instance->member.version, sizeof(instance->member.version), call->image->digest);
 }
 

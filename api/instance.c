@@ -33,7 +33,7 @@ struct instance *instance_new(struct api_loop *loop, struct function *function, 
 	instance->end_worker = &loop->worker;
 	instance->function = function_ref(function);
 	instance->grant = *grant;
-	instance->input_fd = instance->output_fd = instance->log_fd = -1;
+	instance->input_fd = instance->output_fd = instance->log_fd = instance->freezer_fd = -1;
 	(void)str_copy(instance->call_id, sizeof(instance->call_id), call_id);
 	(void)str_copy(instance->served_id, sizeof(instance->served_id), call_id);
 	return instance;
@@ -54,6 +54,7 @@ void instance_free(struct instance *instance)
 	close_pipe(&instance->input_fd, &instance->input_event);
 	close_pipe(&instance->output_fd, &instance->output_event);
 	close_pipe(&instance->log_fd, &instance->log_event);
+	fd_close(&instance->freezer_fd);
 	capture_done(&instance->capture);
 	grant_release(instance->api, &instance->grant);
 	if (instance->counts_as_room)
@@ -252,6 +253,8 @@ int instance_start(struct instance *instance, struct peer_reply *reply, struct e
 	instance->input_fd = peer_reply_take_fd(reply, 0);
 	instance->output_fd = peer_reply_take_fd(reply, 1);
 	instance->log_fd = peer_reply_take_fd(reply, 2);
+	if (instance->hot)
+		instance->freezer_fd = peer_reply_take_fd(reply, 4);
 	if (evutil_make_socket_nonblocking(instance->input_fd) < 0 ||
 	    evutil_make_socket_nonblocking(instance->output_fd) < 0 ||
 	    evutil_make_socket_nonblocking(instance->log_fd) < 0)
@@ -324,6 +327,13 @@ bool instance_has_output(const struct instance *instance)
 	int n = 0;
 
 	return instance->output_fd < 0 || ioctl(instance->output_fd, FIONREAD, &n) < 0 || n > 0;
+}
+
+void instance_freeze(const struct instance *instance, bool frozen)
+{
+	if (pwrite(instance->freezer_fd, frozen ? "1" : "0", 1, 0) < 0)
+		log_debug("an instance cannot be frozen or thawed", LOG_INT("instance", instance->created.instance),
+			  LOG_INT("errno", errno));
 }
 
 static void drop_event(struct event **event)

@@ -62,6 +62,7 @@ struct instance {
 	const struct instance_events *events;
 	void *context;
 	int input_fd, output_fd, log_fd;
+	int freezer_fd; /* of a hot one */
 	struct event *input_event, *output_event, *log_event;
 	/* What it is to read: the head, then the body, both the call's. */
 	const struct text *head;
@@ -112,6 +113,8 @@ bool instance_sent_all(const struct instance *instance);
 /* Whether it wrote something that nobody has read. */
 bool instance_has_output(const struct instance *instance);
 
+/* A hot one between two calls: stops it where it is, or lets it go on. Failure makes it slower, or use more. */
+void instance_freeze(const struct instance *instance, bool frozen);
 /* The loop gives up its events, or gets them; for a hot one between two calls. */
 void instance_leave(struct instance *instance);
 bool instance_arrive(struct instance *instance, struct api_loop *loop);

@@ -443,6 +443,24 @@ void pools_close(struct pools *pools)
 	(void)pthread_mutex_destroy(&pools->lock);
 }
 
+/* With the lock held. */
+static void look_at_idle(struct pool *pool, struct pool_members *idle, uint64_t now_us)
+{
+	struct pool_member *member;
+
+	while ((member = TAILQ_LAST(idle, pool_members)) != NULL && now_us >= member->idle_since_us + pool->idle_us)
+		end_idle(pool, member);
+	TAILQ_FOREACH_REVERSE(member, idle, pool_members, link)
+	{
+		if (now_us < member->idle_since_us + POOL_FREEZE_US)
+			break;
+		if (member->frozen)
+			continue;
+		member->frozen = true;
+		pool->pools->operations->freeze(member);
+	}
+}
+
 void pools_tick(struct pools *pools, uint64_t now_us)
 {
 	struct pool *pool;
@@ -451,33 +469,31 @@ void pools_tick(struct pools *pools, uint64_t now_us)
 	TAILQ_FOREACH(pool, &pools->list, link)
 	{
 		pthread_mutex_lock(&pool->lock);
-		for (unsigned i = 0; pool->loops && i < POOL_LOOPS_MAX; i++) {
-			struct pool_member *oldest;
-
-			while ((oldest = TAILQ_LAST(&pool->idle[i], pool_members)) != NULL &&
-			       now_us >= oldest->idle_since_us + pool->idle_us)
-				end_idle(pool, oldest);
-		}
+		for (unsigned i = 0; pool->loops && i < POOL_LOOPS_MAX; i++)
+			look_at_idle(pool, &pool->idle[i], now_us);
 		pthread_mutex_unlock(&pool->lock);
 	}
 	pthread_mutex_unlock(&pools->lock);
 }
 
-static struct pool_member *oldest_of(struct pool *pool)
+static struct pool_member *oldest_of(struct pool *pool, bool with_gpu)
 {
-	struct pool_member *oldest = NULL;
+	struct pool_member *oldest = NULL, *member;
 
-	for (unsigned i = 0; pool->loops && i < POOL_LOOPS_MAX; i++) {
-		struct pool_member *member = TAILQ_LAST(&pool->idle[i], pool_members);
-
-		if (member && (!oldest || member->idle_since_us < oldest->idle_since_us))
-			oldest = member;
-	}
+	for (unsigned i = 0; pool->loops && i < POOL_LOOPS_MAX; i++)
+		TAILQ_FOREACH_REVERSE(member, &pool->idle[i], pool_members, link)
+		{
+			if (with_gpu && !member->has_gpu)
+				continue;
+			if (!oldest || member->idle_since_us < oldest->idle_since_us)
+				oldest = member;
+			break;
+		}
 	return oldest;
 }
 
 /* The pool with the member that has been idle the longest, locked; or NULL. */
-static struct pool *lock_oldest(struct pools *pools)
+static struct pool *lock_oldest(struct pools *pools, bool with_gpu)
 {
 	struct pool *found = NULL, *pool;
 	uint64_t since_us = UINT64_MAX;
@@ -487,7 +503,7 @@ static struct pool *lock_oldest(struct pools *pools)
 		const struct pool_member *member;
 
 		pthread_mutex_lock(&pool->lock);
-		member = oldest_of(pool);
+		member = oldest_of(pool, with_gpu);
 		if (member && member->idle_since_us < since_us) {
 			since_us = member->idle_since_us;
 			found = pool;
@@ -499,24 +515,42 @@ static struct pool *lock_oldest(struct pools *pools)
 	return found;
 }
 
+/* With the lock of POOLS held. False: nothing is idle. */
+static bool end_oldest(struct pools *pools, bool with_gpu, uint64_t *freed)
+{
+	struct pool *pool = lock_oldest(pools, with_gpu);
+	struct pool_member *member = pool ? oldest_of(pool, with_gpu) : NULL;
+
+	/* A call may have taken it in between. */
+	if (member) {
+		*freed += member->bytes;
+		end_idle(pool, member);
+	}
+	if (pool)
+		pthread_mutex_unlock(&pool->lock);
+	return pool != NULL;
+}
+
 uint64_t pools_make_room(struct pools *pools, uint64_t bytes)
 {
 	uint64_t freed = 0;
-	struct pool *pool;
 
 	pthread_mutex_lock(&pools->lock);
-	while (freed < bytes && (pool = lock_oldest(pools)) != NULL) {
-		struct pool_member *member = oldest_of(pool);
-
-		/* A call may have taken it in between. */
-		if (member) {
-			freed += member->bytes;
-			end_idle(pool, member);
-		}
-		pthread_mutex_unlock(&pool->lock);
-	}
+	while (freed < bytes && end_oldest(pools, false, &freed))
+		;
 	pthread_mutex_unlock(&pools->lock);
 	return freed;
+}
+
+bool pools_free_gpu(struct pools *pools)
+{
+	uint64_t freed = 0;
+	bool found;
+
+	pthread_mutex_lock(&pools->lock);
+	found = end_oldest(pools, true, &freed);
+	pthread_mutex_unlock(&pools->lock);
+	return found;
 }
 
 void pools_drain(struct pools *pools)

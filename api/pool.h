@@ -21,6 +21,7 @@
 
 #define POOL_LOOPS_MAX	 64
 #define POOL_VERSION_MAX 72
+#define POOL_FREEZE_US	 1000000 /* after which an idle member is frozen */
 
 struct pool;
 struct pool_member;
@@ -31,6 +32,8 @@ struct pool_operations {
 	void (*leave)(struct pool_member *member);
 	/* In the thread of the loop it came to: gets events there. False: it cannot be used. */
 	bool (*arrive)(struct pool_member *member);
+	/* Any thread, with the lock of the pool held: stops an idle member where it is; its next user lets it go on. */
+	void (*freeze)(struct pool_member *member);
 	/* Any thread, with the lock of the pool held: ends a member that is in the pool no more. */
 	void (*end)(struct pool_member *member);
 	/* In the thread that has it now: its end, which was reported while it was on its way. */
@@ -50,6 +53,8 @@ struct pool_member {
 	struct pool *pool;
 	struct worker *worker; /* that has its events; changes with the lock held, on the way only */
 	enum pool_state state;
+	bool frozen; /* its user resets this */
+	bool has_gpu;
 	uint64_t bytes; /* of memory that its end gives back */
 	char version[POOL_VERSION_MAX];
 	/* Private. */
@@ -100,10 +105,14 @@ struct pool {
 
 void pools_open(struct pools *pools, const struct pool_operations *operations);
 void pools_close(struct pools *pools);
-/* Ends the members that have been idle for too long. To be called a few times a second. */
+/* Freezes the members that have been idle for a while, and ends those that have been for too long. A few times a
+ * second.
+ */
 void pools_tick(struct pools *pools, uint64_t now_us);
 /* Ends the members that have been idle the longest until BYTES are freed; returns what will be. */
 uint64_t pools_make_room(struct pools *pools, uint64_t bytes);
+/* Ends the member with a GPU that has been idle the longest. False: there is none. */
+bool pools_free_gpu(struct pools *pools);
 /* Ends all idle members, and from now on those that get idle. */
 void pools_drain(struct pools *pools);
 

@@ -320,6 +320,67 @@ def test_idle_timeout():
     equal(service().request("GET", "/stats").json["Running"], 0, "running")
 
 
+def frozen(path):
+    found = [i["cgroup"] for i in instances(path)]
+    top = "/sys/fs/cgroup" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "/sys/fs/cgroup/unified"
+    texts = []
+    for group in found:
+        with open(f"{top}/{group}/cgroup.events", encoding="ascii") as file:
+            texts.append(file.read())
+    return bool(texts) and all("frozen 1" in text for text in texts)
+
+
+def test_idle_instances_are_frozen():
+    path = route("/frozen", timeout=100)
+    before = who(path)[0]
+    for served in (2, 3):
+        wait_for(lambda: frozen(path), "the idle instance is frozen")
+        equal(who(path), (before, served), "it goes on")
+    # From another loop, too.
+    wait_for(lambda: frozen(path), "the idle instance is frozen")
+    equal({do(path, "who", tcp=True).text.split()[0] for _ in range(12)}, {before}, "instances")
+    wait_for(lambda: frozen(path), "the idle instance is frozen")
+    os.kill(instances(path)[0]["pid"], signal.SIGKILL)
+    wait_for(lambda: not instances(path), "the killed instance is gone")
+    replaced(path, before)
+    wait_for(lambda: frozen(path), "the idle instance is frozen")
+    service().request("DELETE", "/v1/apps/hot/routes/frozen")
+    wait_for(lambda: not instances(path), "the instance of a deleted route is gone")
+
+
+def saxpy(path):
+    """Calls the example; returns how it was started."""
+    answer = service().call("hot", path, '{"a": 2, "x": [1, 2], "y": [1, 1]}', {"Content-Type": "application/json"})
+    equal((answer.status, answer.json), (200, {"y": [3, 5]}), "answer")
+    return answer.timing()["kind"]
+
+
+def test_cuda_bundle_keeps_its_instance():
+    service().deploy(BUILD / "examples/saxpy", "hot", "--path", "/saxpy")
+    where = "/v1/apps/hot/routes/saxpy"
+    service().request("PATCH", where, {"route": {"format": "http", "memory": 64}})
+    check(saxpy("/saxpy") != "hot", "the first has to start")
+    equal({saxpy("/saxpy") for _ in range(5)}, {"hot"}, "starts")
+    equal(service().call("hot", "/saxpy", "nonsense").status, 400, "a bad request")
+    equal(saxpy("/saxpy"), "hot", "start after a bad request")
+    service().request("DELETE", where)
+
+
+def test_idle_instances_give_up_their_gpu():
+    total = service().request("GET", "/v1/gpus").json["gpus"][0]["memory_total"] >> 20
+    image_name = next(i["name"] for i in service().request("GET", "/v1/images").json["images"] if "saxpy" in i["name"])
+    wish = {"count": 1, "memory": f"{total * 6 // 10}MiB"}
+    paths = ("/share1", "/share2")
+    for path in paths:
+        service().create_route("hot", path, image_name, format="http", memory=64, gpu=wish)
+    # Each takes more than half of the device: one of them has to make room for the other, every time.
+    for path in paths * 2:
+        check(saxpy(path) != "hot", "there was no room for both")
+        equal(saxpy(path), "hot", "start of the second call")
+    for path in paths:
+        service().request("DELETE", f"/v1/apps/hot/routes{path}")
+
+
 def test_idle_instances_make_room():
     path = route("/small", max_concurrency=3, memory=100)
     at_once(3, lambda i: do(path, "sleep 100"))

@@ -52,6 +52,11 @@ static bool arrive(struct pool_member *member)
 	return arrives;
 }
 
+static void freeze(struct pool_member *member)
+{
+	note('*', name_of(member));
+}
+
 static void end(struct pool_member *member)
 {
 	note('x', name_of(member));
@@ -62,7 +67,7 @@ static void ended(struct pool_member *member)
 	note('.', name_of(member));
 }
 
-static const struct pool_operations operations = {.leave = leave, .arrive = arrive, .end = end, .ended = ended};
+static const struct pool_operations operations = {.leave = leave, .arrive = arrive, .freeze = freeze, .end = end, .ended = ended};
 
 static void on_done(struct pool_wait *wait)
 {
@@ -529,7 +534,7 @@ static bool quiet_arrive(struct pool_member *member)
 START_TEST(members_never_serve_two_calls_of_any_loops)
 {
 	static const struct pool_operations silent = {
-		.leave = quiet, .arrive = quiet_arrive, .end = quiet, .ended = quiet};
+		.leave = quiet, .arrive = quiet_arrive, .freeze = quiet, .end = quiet, .ended = quiet};
 	static struct caller callers[LOOPS * CALLERS];
 	struct pool_member *left;
 	struct err err;
@@ -559,6 +564,36 @@ START_TEST(members_never_serve_two_calls_of_any_loops)
 }
 END_TEST
 
+START_TEST(idle_members_are_frozen_and_those_with_a_gpu_can_be_ended)
+{
+	struct member a, b;
+	struct call one = call('1', 0);
+	uint64_t now = clock_monotonic_us();
+
+	open_pool(2);
+	pool->idle_us = 10 * POOL_FREEZE_US;
+	start(&a, 'a', 0);
+	start(&b, 'b', 0);
+	pool_release(&a.member);
+	pool_release(&b.member);
+	a.member.idle_since_us = now - 2;
+	b.member.idle_since_us = now;
+	pools_tick(&pools, now - 1 + POOL_FREEZE_US);
+	expect("*a");
+	ck_assert_int_eq(enter(&one), 0);
+	ck_assert_ptr_eq(one.wait.member, &b.member);
+	ck_assert(!b.member.frozen);
+	pool_release(&b.member);
+	pools_tick(&pools, clock_monotonic_us() + POOL_FREEZE_US);
+	expect("*b");
+	ck_assert(!pools_free_gpu(&pools));
+	b.member.has_gpu = true;
+	ck_assert(pools_free_gpu(&pools));
+	expect("xb");
+	close_pool();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("pool");
@@ -576,6 +611,7 @@ static Suite *make_suite(void)
 	tcase_add_test(one, members_of_a_retired_pool_end_when_they_are_idle);
 	tcase_add_test(one, call_that_waits_for_memory_takes_what_gets_free);
 	tcase_add_test(one, idle_members_end_in_time_and_for_room);
+	tcase_add_test(one, idle_members_are_frozen_and_those_with_a_gpu_can_be_ended);
 	suite_add_tcase(suite, one);
 	tcase_set_timeout(many, 120);
 	tcase_add_test(many, members_never_serve_two_calls_of_any_loops);
