@@ -91,6 +91,14 @@ def test_deploy_carries_every_key_and_brings_up_to_date(folder):
     equal((route["image"], route["memory"], route["config"]), ("files/echo:0.0.2", 64, {"NAME": "Grace!"}), "update")
 
 
+def test_variables_that_are_missing_or_no_text_are_told(folder):
+    make(folder)
+    done = ferrite("deploy", str(folder), "--app", "files-vars")
+    check("FILES_NAME, which config NAME takes from the environment, is not set" in done.stderr, done.stderr)
+    done = ferrite("deploy", str(folder), "--app", "files-vars", status=2, env={"FILES_NAME": b"\xff"})
+    check("func.yaml:19: the value of config NAME is not text in UTF-8" in done.stderr, done.stderr)
+
+
 def test_a_build_that_fails_deploys_nothing(folder):
     make(folder, text=FILE.replace("cp template", "false && cp template"))
     done = ferrite("deploy", str(folder), "--app", "files-none", status=2)

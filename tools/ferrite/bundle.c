@@ -107,6 +107,7 @@ enum cli_exit bundle_deploy(struct cli *cli)
 	_cleanup_(function_file_release) struct function_file *function = NULL;
 	char name[REFERENCE_TEXT_MAX];
 	const char *app = cli_value(cli, "app");
+	json_t *route = NULL;
 
 	if (!app)
 		return cli_fail(cli, CLI_USAGE, "deploy needs --app APP");
@@ -122,7 +123,9 @@ enum cli_exit bundle_deploy(struct cli *cli)
 
 	if (!path)
 		return cli_fail(cli, CLI_FAILED, "out of memory");
-	status = folder_put_route(cli, app, path, folder_route(function, name));
+	status = folder_route(cli, function, name, &route);
+	if (status == CLI_OK)
+		status = folder_put_route(cli, app, path, route);
 	return status == CLI_OK ? print_url(cli, app, path, name) : status;
 }
 

@@ -167,8 +167,11 @@ enum cli_exit folder_provide_image(struct cli *cli, const struct function_file *
 
 /* --- its route ---------------------------------------------------------------------------------------------------- */
 
-/* `$NAME` and `${NAME}` of a config value come from the environment of whoever deploys, as in IronFunctions' tool. */
-static char *expand(const char *text)
+/*
+ * `$NAME` and `${NAME}` of a config value come from the environment of whoever deploys, as in IronFunctions' tool: what
+ * is not there is empty. Here that is at least said.
+ */
+static char *expand(const char *key, const char *text)
 {
 	char *expanded = NULL;
 	size_t size = 0;
@@ -191,6 +194,9 @@ static char *expand(const char *text)
 		_cleanup_free_ char *name = strndup(begin, length);
 		const char *value = name ? getenv(name) : NULL;
 
+		if (!value)
+			fprintf(stderr, "ferrite: %.*s, which config %s takes from the environment, is not set\n",
+				(int)length, begin, key);
 		fputs(value ? value : "", out);
 		text = begin + length + (braces ? 1 : 0);
 	}
@@ -210,11 +216,41 @@ static void add_extensions(json_t *route, const struct function_file *f)
 		(void)json_object_set_new(route, "network", json_string(function_network_names[f->network]));
 }
 
-json_t *folder_route(const struct function_file *f, const char *image)
+static enum cli_exit add_config(struct cli *cli, json_t *route, const struct function_file *f)
+{
+	json_t *config = json_object();
+	enum cli_exit status = CLI_OK;
+
+	for (size_t i = 0; status == CLI_OK && i < f->config.count; i++) {
+		const char *key = f->config.items[i].key;
+		_cleanup_free_ char *value = expand(key, f->config.items[i].value);
+
+		if (!value || json_object_set_new(config, key, json_string(value)) < 0)
+			status = cli_fail(cli, CLI_USAGE, "%s:%u: the value of config %s is not text in UTF-8",
+					  f->file_name, function_file_line(f, "config"), key);
+	}
+	if (json_object_size(config) > 0)
+		(void)json_object_set(route, "config", config);
+	json_decref(config);
+	return status;
+}
+
+static void add_headers(json_t *route, const struct function_file *f)
+{
+	json_t *headers = json_object();
+
+	for (size_t i = 0; i < f->headers.count; i++)
+		(void)json_object_set_new(headers, f->headers.items[i].key,
+					  json_pack("[s]", f->headers.items[i].value));
+	if (json_object_size(headers) > 0)
+		(void)json_object_set(route, "headers", headers);
+	json_decref(headers);
+}
+
+enum cli_exit folder_route(struct cli *cli, const struct function_file *f, const char *image, json_t **ret_route)
 {
 	json_t *route = json_pack("{s:s, s:s*, s:s*, s:s*}", "image", image, "type", f->type, "format", f->format,
 				  "jwt_key", f->jwt_key);
-	json_t *config = json_object(), *headers = json_object();
 
 	if (f->has_memory)
 		(void)json_object_set_new(route, "memory", json_integer((json_int_t)f->memory_mib));
@@ -224,22 +260,16 @@ json_t *folder_route(const struct function_file *f, const char *image)
 		(void)json_object_set_new(route, "idle_timeout", json_integer(f->idle_timeout_s));
 	if (f->has_max_concurrency)
 		(void)json_object_set_new(route, "max_concurrency", json_integer(f->max_concurrency));
-	for (size_t i = 0; i < f->config.count; i++) {
-		_cleanup_free_ char *value = expand(f->config.items[i].value);
-
-		(void)json_object_set_new(config, f->config.items[i].key, json_string(value ? value : ""));
-	}
-	for (size_t i = 0; i < f->headers.count; i++)
-		(void)json_object_set_new(headers, f->headers.items[i].key,
-					  json_pack("[s]", f->headers.items[i].value));
-	if (json_object_size(config) > 0)
-		(void)json_object_set(route, "config", config);
-	if (json_object_size(headers) > 0)
-		(void)json_object_set(route, "headers", headers);
-	json_decref(config);
-	json_decref(headers);
+	add_headers(route, f);
 	add_extensions(route, f);
-	return route;
+
+	enum cli_exit status = add_config(cli, route, f);
+
+	if (status == CLI_OK)
+		*ret_route = route;
+	else
+		json_decref(route);
+	return status;
 }
 
 char *folder_path(const struct function_file *function, const char *given, const char *image)

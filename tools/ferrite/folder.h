@@ -31,8 +31,9 @@ enum cli_exit folder_send(struct cli *cli, const struct function_file *function,
 enum cli_exit folder_provide_image(struct cli *cli, const struct function_file *function, const char *dir,
 				   const char *name);
 
-/* A route object with everything that the file says of it; a new reference. */
-json_t *folder_route(const struct function_file *function, const char *image);
+/* A route object with everything that the file says of it, a new reference. Fails for what is no text in UTF-8. */
+enum cli_exit folder_route(struct cli *cli, const struct function_file *function, const char *image,
+			   json_t **ret_route);
 
 /*
  * The path of its route: GIVEN, which may be NULL, else the file's, else "/" and the last part of the image's name

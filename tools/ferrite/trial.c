@@ -50,14 +50,17 @@ static enum cli_exit name_image(struct trial *trial, const char *suffix)
 }
 
 /* The route of the file, but that it answers whoever asks, and at once. */
-static json_t *route_of(const struct trial *trial)
+static enum cli_exit make_route(struct trial *trial)
 {
-	json_t *route = folder_route(trial->function, trial->image);
+	json_t *route = NULL;
+	enum cli_exit status = folder_route(trial->cli, trial->function, trial->image, &route);
 
+	if (status != CLI_OK)
+		return status;
 	(void)json_object_del(route, "jwt_key");
 	(void)json_object_del(route, "type");
 	(void)json_object_set_new(route, "idle_timeout", json_integer(IDLE_TIMEOUT_S));
-	return route;
+	return folder_put_route(trial->cli, trial->app, trial->path, route);
 }
 
 enum cli_exit trial_begin(struct cli *cli, const char *dir, struct trial *trial)
@@ -81,7 +84,7 @@ enum cli_exit trial_begin(struct cli *cli, const char *dir, struct trial *trial)
 	if (status == CLI_OK && !(trial->path = folder_path(trial->function, NULL, trial->image)))
 		status = cli_fail(cli, CLI_FAILED, "out of memory");
 	if (status == CLI_OK)
-		status = folder_put_route(cli, trial->app, trial->path, route_of(trial));
+		status = make_route(trial);
 	trial->made_route = status == CLI_OK;
 	return status;
 }
