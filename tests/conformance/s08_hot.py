@@ -378,8 +378,8 @@ def s8_waiting_does_not_count_against_the_run(t):
 
 @case(deviation="hot-waiting", spare=HANGS)
 def s8_waiting_ends_with_the_timeout(t):
-    path = hot(t, timeout=1)
-    answers = at_once(t, path, [b"sleep 700\nout x"] * 4)
+    path = hot(t, timeout=2)
+    answers = at_once(t, path, [b"sleep 1400\nout x"] * 4)
     equal({answer.status for answer in answers}, {200, 504}, f"statuses ({answers})")
     equal({answer.message for answer in answers if answer.status == 504}, {"Timed out"}, "messages")
 
@@ -401,8 +401,8 @@ def s8_idle_timeout_0_keeps_the_container(t):
 
 @case()
 def s8_container_has_no_run_limit_of_its_own(t):
-    path = hot(t, timeout=1)
-    seen = [t.call(path, b"sleep 400\nid").text.split() for _ in range(5)]
+    path = hot(t, timeout=2)
+    seen = [t.call(path, b"sleep 600\nid").text.split() for _ in range(5)]
     equal([calls for _, calls in seen], ["1", "2", "3", "4", "5"], "calls of one process that ran longer than a call may")
 
 
@@ -445,9 +445,9 @@ def s8_timeout_and_the_routes_headers(t):
 
 @case(deviation="hot-timeout", spare=HANGS)
 def s8_timeout_replaces_the_container(t):
-    path = hot(t, timeout=1)
+    path = hot(t, timeout=2)
     before = identity(t, path)[0]
-    equal(t.call(path, b"sleep 1600\nout late").status, 504, "status")
+    equal(t.call(path, b"sleep 2600\nout late").status, 504, "status")
     seen = [identity(t, path) for _ in range(3)]
     check(before not in [name for name, _ in seen], "the old process answered")
     equal([calls for _, calls in seen], [1, 2, 3], "calls of the new one")
@@ -455,8 +455,8 @@ def s8_timeout_replaces_the_container(t):
 
 @case(deviation="hot-timeout", spare=HANGS)
 def s8_timeout_late_answer_reaches_nobody(t):
-    path = hot(t, timeout=1)
-    t.call(path, b"sleep 1200\nout late")
+    path = hot(t, timeout=2)
+    t.call(path, b"sleep 2200\nout late")
     for number in range(5):
         equal(t.call(path, f"sleep 100\nout {number}".encode()).body, f"{number}\n".encode(), "answer")
 

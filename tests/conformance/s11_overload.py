@@ -44,8 +44,9 @@ def s11_a_call_waits_for_memory(t):
 
 @declare()
 def s11_memory_comes_back_after_every_kind_of_end(t):
-    path = t.function("act", memory=256, timeout=1)
-    for body, status in (("exit 1", 500), ("sleep 60000", 504), ("kill 9", 500), ("alloc 600", 500), ("exit 0", 200), ("exit 0", 200)):
+    path, short = t.function("act", memory=256), t.function("act", "/short", memory=256, timeout=1)
+    equal(t.call(short, b"sleep 60000").status, 504, "a time-out")
+    for body, status in (("exit 1", 500), ("kill 9", 500), ("alloc 600", 500), ("exit 0", 200), ("exit 0", 200)):
         equal(t.call(path, body).status, status, body)
 
 

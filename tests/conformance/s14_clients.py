@@ -126,8 +126,8 @@ def keeps_its_connection(t, ask):
 
 @flow(needs=("reuse",))
 def keeps_its_connection_after_failed_calls(t, ask):
-    path = t.function("act", timeout=1)
-    answers = ask(Order("POST", path, b"exit 1"), Order("POST", path, b"sleep 60000"), Order("POST", path, b"out x"))
+    path, short = t.function("act"), t.function("act", "/short", timeout=1)
+    answers = ask(Order("POST", path, b"exit 1"), Order("POST", short, b"sleep 60000"), Order("POST", path, b"out x"))
     equal([answer.status for answer in answers], [500, 504, 200], "statuses")
     equal([answer.reused for answer in answers], [False, True, True], "kept connections")
 
@@ -158,10 +158,10 @@ def calls_asynchronously(t, ask):
 @flow()
 def understands_errors(t, ask):
     t.new_app()
-    path = t.function("act", timeout=1)
+    path, short = t.function("act"), t.function("act", "/short", timeout=1)
     answers = ask(
         Order("GET", "/v1/apps/$APP-none"), Order("POST", "/v1/apps", as_json({"app": {"name": "$APP"}})),
-        Order("GET", "/v1/apps/$APP/routes/none"), Order("POST", path, b"exit 7"), Order("POST", path, b"sleep 60000"), Order("GET", "/r/$APP/none"),
+        Order("GET", "/v1/apps/$APP/routes/none"), Order("POST", path, b"exit 7"), Order("POST", short, b"sleep 60000"), Order("GET", "/r/$APP/none"),
         Order("POST", "/v1/apps", as_json({})),
     )
     for answer, wanted in zip(answers, (
