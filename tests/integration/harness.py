@@ -154,7 +154,7 @@ def left_behind(before, now, mine):
     found = []
     for kind, entries in now.items():
         new = sorted(entries - before[kind])
-        alone_here = not mine or kind == "network"
+        alone_here = not mine or (kind == "network" and not another_runs())
         found += [f"{kind} {entry}" for entry in new if alone_here or any(mark in entry for mark in mine)]
     return found
 
@@ -463,9 +463,14 @@ def become_subreaper():
         _subreaper = True
 
 
+def another_runs():
+    """True while this test has another service."""
+    return any(state_of(pid) not in ("Z", "X", "") for pid in own_children)
+
+
 def alone():
     """True where no other ferrited runs, ours or another's, so that everything new on the host is this service's."""
-    if any(state_of(pid) not in ("Z", "X", "") for pid in own_children):
+    if another_runs():
         return False
     mine = set(descendants_of(os.getpid()))
     for entry in os.listdir("/proc"):
