@@ -129,7 +129,12 @@ def test_a_file_of_fn_needs_its_image(folder):
 def test_the_first_of_the_three_names_counts(folder):
     (folder / "func.json").write_text('{"name": "json", "version": "0.0.1"}')
     (folder / "func.yml").write_text("name: yml\nversion: 0.0.5\n")
+    (folder / "func.yml").chmod(0o640)
+    os.chown(folder / "func.yml", 1234, 1235)
     equal(document("bump", str(folder)), {"file": "func.yml", "version": "0.0.6"}, "bump")
+    found = (folder / "func.yml").stat()
+    equal((found.st_mode & 0o7777, found.st_uid, found.st_gid), (0o640, 1234, 1235), "mode and owner after bump")
+    equal(sorted(os.listdir(folder)), ["func.json", "func.yml"], "files after bump")
     (folder / "func.yaml").write_text("nam: x\n")
     done = ferrite("bump", str(folder), status=2)
     check('func.yaml:1: unknown key "nam"; did you mean "name"?' in done.stderr, done.stderr)

@@ -145,6 +145,9 @@ static int replace_file(const char *dir, const char *name, const char *text, str
 	if (fd < 0)
 		return err_sys(err, errno, "write to %s", dir);
 	r = fd_write_all(fd, text, strlen(text));
+	/* With sudo the file stays its owner's. */
+	if (r == 0 && st.st_uid != geteuid() && fchown(fd, st.st_uid, st.st_gid) < 0)
+		r = -errno;
 	if (r == 0 && (fchmod(fd, st.st_mode & 07777) < 0 || renameat(dir_fd, new_name, dir_fd, name) < 0))
 		r = -errno;
 	if (r < 0)
