@@ -80,6 +80,8 @@ static void use(struct call *call, struct instance *instance)
 		instance_freeze(instance, false);
 	instance->member.frozen = false;
 	call->executed_us = clock_monotonic_us();
+	/* What it said between two calls is nobody's; the log has it. */
+	capture_done(&instance->capture);
 	if (!instance_has_output(instance)) {
 		call_run(call);
 		return;
@@ -184,7 +186,6 @@ void hot_give_back(struct call *call)
 	struct instance *instance = take_ptr(call->instance);
 	struct dispatcher *dispatcher = instance->api->dispatcher;
 
-	/* What it says from now on is the next call's. */
 	call->captured = *instance_log(instance, false);
 	call->log = &call->captured;
 	instance->capture = (struct capture){0};

@@ -265,6 +265,8 @@ static void afterwards(void)
 
 	if (strcmp(command, "until-close") == 0 || strcmp(command, "exit-after") == 0)
 		_exit((int)argument);
+	if (strcmp(command, "murmur") == 0)
+		(void)!write(STDERR_FILENO, "after the answer\n", 17);
 	if (strcmp(command, "late") == 0) {
 		sleep_ms(argument);
 		put("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
