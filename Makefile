@@ -219,7 +219,7 @@ demo:
 
 FUZZ_SECONDS ?= 60
 fuzz:
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) SANITIZE=address,undefined \
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC="$(CLANG)" SANITIZE=address,undefined \
 		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link" fuzzers
 	$(Q)tests/fuzz/run $(BUILD)/fuzz/fuzzers $(FUZZ_SECONDS)
 
