@@ -108,16 +108,22 @@ static int try_batch(struct queue *queue, struct request_list *batch, struct err
 	return r;
 }
 
-/* A batch of its own. */
+/* A transaction of its own. */
 static void try_alone(struct queue *queue, struct queue_request *request)
 {
-	struct request_list one = STAILQ_HEAD_INITIALIZER(one);
-	int r;
+	struct err err = ERR_INIT;
+	int r = queue_store_begin(queue->store, request->operation == QUEUE_PUT, &err);
 
-	STAILQ_INSERT_TAIL(&one, request, link);
-	r = try_batch(queue, &one, &request->failure);
-	if (r < 0)
-		request->result = r;
+	if (r == 0) {
+		request->result = apply(queue, request);
+		r = is_answer(request->result) ? queue_store_commit(queue->store, &err) : request->result;
+	}
+	if (r == 0)
+		return;
+	queue_store_rollback(queue->store);
+	request->result = r;
+	if (err.code)
+		request->failure = err;
 }
 
 static void show_numbers(struct queue *queue)
@@ -143,19 +149,19 @@ static void run_commit(struct worker_task *task)
 	struct request_list batch = STAILQ_HEAD_INITIALIZER(batch);
 	struct queue_request *request;
 	struct err err = ERR_INIT;
-	bool alone;
 
 	queue->commit_posted = false;
 	STAILQ_CONCAT(&batch, &queue->pending);
-	alone = try_batch(queue, &batch, &err) < 0;
+	if (try_batch(queue, &batch, &err) < 0)
+		for (request = STAILQ_FIRST(&batch); request; request = STAILQ_NEXT(request, link))
+			try_alone(queue, request);
+	/* Who hears of an end sees it in the numbers, too. */
+	show_numbers(queue);
 	while ((request = STAILQ_FIRST(&batch)) != NULL) {
 		STAILQ_REMOVE_HEAD(&batch, link);
-		if (alone)
-			try_alone(queue, request);
-		/* Its memory is no longer ours once it is finished. */
+		/* Its memory is no longer ours from here on. */
 		finish(queue, request);
 	}
-	show_numbers(queue);
 	queue->changed(queue->context);
 }
 

@@ -423,8 +423,7 @@ def expect_refusal(service, *words):
              f"the log says {words}")
     for word in words:
         check(word in service.log(), f"no {word!r} in the log:\n{service.log()[-3000:]}")
-    service.process.kill()
-    service.process.wait()
+    service.stop()
 
 
 def test_damaged_newer_and_unknown_queues():
@@ -469,6 +468,7 @@ def test_tasks_outlive_everything():
         for text in wanted:
             submit(service, text.encode() + b"\n")
         service.kill()
+        wait_for(lambda: not harness.reap_strangers(), "its servers end too")
         service.environment["FERRITE_ASYNC_WORKERS"] = "4"
         service.launch()
         service.wait_ready()
