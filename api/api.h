@@ -34,6 +34,7 @@ struct settings {
 	uint64_t memory_bytes;	   /* of all running instances together */
 	uint64_t max_body_bytes;   /* of one call */
 	uint64_t max_spool_bytes;  /* of all bodies and uploads that wait in files */
+	unsigned max_spools;	   /* files of them */
 	uint64_t max_output_bytes; /* of one call */
 	uint64_t max_image_bytes;  /* of one upload */
 	enum sbx_network network;  /* of an image whose route says nothing */

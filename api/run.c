@@ -39,6 +39,7 @@ static bool keep(struct call *call, const void *bytes, size_t length)
 		.in_memory = IN_MEMORY_BYTES,
 		.all_memory = ALL_IN_MEMORY_BYTES,
 		.all_files = settings->max_spool_bytes,
+		.all_open = settings->max_spools,
 	};
 	struct err err = ERR_INIT;
 

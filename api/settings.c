@@ -3,6 +3,7 @@
 #include "supervisor/str.h"
 #include "supervisor/util.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -27,16 +28,21 @@
 #define TASK_ATTEMPTS	      10
 
 /*
- * Connections get no more than half of the descriptors. Where they took the last one, a message of another server
- * would lose its descriptors, and the server its channel.
+ * Connections get no more than half of the descriptors, their bodies in files no more than an eighth. Where clients
+ * took the last one, a message of another server would lose its descriptors, and the server its channel.
  */
-static unsigned cap_connections(uint64_t wanted)
+static unsigned part_of_files(uint64_t wanted, unsigned divisor)
 {
 	struct rlimit files = {0};
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return (unsigned)wanted;
-	return (unsigned)MIN(wanted, MAX((uint64_t)files.rlim_cur / 2, (uint64_t)1));
+	return (unsigned)MIN(wanted, MAX((uint64_t)files.rlim_cur / divisor, (uint64_t)1));
+}
+
+static unsigned cap_connections(uint64_t wanted)
+{
+	return part_of_files(wanted, 2);
 }
 
 void settings_default(struct settings *settings)
@@ -49,6 +55,7 @@ void settings_default(struct settings *settings)
 		.memory_bytes = (uint64_t)info.totalram * info.mem_unit / 100 * (100 - RESERVED_PERCENT),
 		.max_body_bytes = BODY_BYTES,
 		.max_spool_bytes = SPOOL_BYTES,
+		.max_spools = part_of_files(UINT_MAX, 8),
 		.max_output_bytes = OUTPUT_BYTES,
 		.max_image_bytes = IMAGE_BYTES,
 		.network = SBX_NETWORK_BRIDGE,

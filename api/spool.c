@@ -24,6 +24,8 @@ void spool_done(struct spool *spool)
 		atomic_fetch_sub(total_of(spool), spool->counted);
 	if (spool->memory)
 		evbuffer_free(spool->memory);
+	if (spool->fd >= 0)
+		atomic_fetch_sub(&spool->totals->open, 1);
 	fd_close(&spool->fd);
 	*spool = (struct spool){.fd = -1, .totals = spool->totals};
 }
@@ -50,8 +52,7 @@ static int failed(int code, const char *what, struct err *err)
 	return err_sys(err, -code, "%s", what);
 }
 
-/* What is in memory goes to a file, and the rest will. */
-static int move_to_file(struct spool *spool, const struct spool_limits *limits, struct err *err)
+static int copy_to_file(struct spool *spool, const struct spool_limits *limits, struct err *err)
 {
 	_cleanup_fd_ int fd = make_file(limits->folder);
 	struct iovec parts[SPOOL_PARTS_MAX];
@@ -79,6 +80,20 @@ static int move_to_file(struct spool *spool, const struct spool_limits *limits, 
 	if (spool->memory)
 		evbuffer_free(take_ptr(spool->memory));
 	return 0;
+}
+
+/* What is in memory goes to a file, and the rest will. */
+static int move_to_file(struct spool *spool, const struct spool_limits *limits, struct err *err)
+{
+	int r = -ENOBUFS;
+
+	if (atomic_fetch_add(&spool->totals->open, 1) >= limits->all_open)
+		(void)err_set(err, ENOBUFS, "too many bodies are being received");
+	else
+		r = copy_to_file(spool, limits, err);
+	if (r < 0)
+		atomic_fetch_sub(&spool->totals->open, 1);
+	return r;
 }
 
 static bool needs_file(const struct spool *spool, const struct spool_limits *limits, size_t length)

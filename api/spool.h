@@ -21,6 +21,7 @@
 /* What all spools hold together. Any thread. */
 struct spool_totals {
 	_Atomic uint64_t memory, files; /* bytes */
+	_Atomic unsigned open;		/* files: each is a descriptor */
 };
 
 struct spool_limits {
@@ -29,6 +30,7 @@ struct spool_limits {
 	uint64_t in_memory;  /* of one spool; 0: always a file */
 	uint64_t all_memory; /* of all; beyond it: a file */
 	uint64_t all_files;  /* of all */
+	unsigned all_open;   /* files of all */
 };
 
 struct spool {

@@ -80,7 +80,8 @@ static bool keep(struct upload *upload, const void *bytes, size_t length)
 	const struct settings *settings = &api_loop_of(upload->request)->settings;
 	const struct spool_limits limits = {.folder = settings->spool_dir,
 					    .bytes = settings->max_image_bytes,
-					    .all_files = settings->max_spool_bytes};
+					    .all_files = settings->max_spool_bytes,
+					    .all_open = settings->max_spools};
 	struct err err = ERR_INIT;
 
 	switch (-spool_add(&upload->spool, &limits, bytes, length, &err)) {

@@ -19,8 +19,12 @@ static void open_spool(void)
 	memcpy(folder + sizeof(folder) - 7, "XXXXXX", 6);
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	totals.memory = totals.files = 0;
-	limits = (struct spool_limits){
-		.folder = folder, .bytes = 100000, .in_memory = 1000, .all_memory = 5000, .all_files = 200000};
+	limits = (struct spool_limits){.folder = folder,
+				       .bytes = 100000,
+				       .in_memory = 1000,
+				       .all_memory = 5000,
+				       .all_files = 200000,
+				       .all_open = 4};
 	spool_open(&spool, &totals);
 	err = ERR_INIT;
 }
@@ -30,6 +34,7 @@ static void close_spool(void)
 	spool_done(&spool);
 	ck_assert_uint_eq(totals.memory, 0);
 	ck_assert_uint_eq(totals.files, 0);
+	ck_assert_uint_eq(totals.open, 0);
 	/* Nothing that has a name is left. */
 	ck_assert_int_eq(rmdir(folder), 0);
 }
@@ -133,6 +138,28 @@ START_TEST(all_together_are_bounded)
 }
 END_TEST
 
+START_TEST(files_are_descriptors_and_bounded)
+{
+	struct spool other;
+
+	open_spool();
+	limits.all_open = 1;
+	limits.in_memory = 10;
+	spool_open(&other, &totals);
+	add(0, 100);
+	ck_assert_int_eq(spool_add(&other, &limits, folder, 11, &err), -ENOBUFS);
+	ck_assert_uint_eq(totals.open, 1);
+	/* What stays in memory needs none. */
+	ck_assert_int_eq(spool_add(&other, &limits, folder, 10, &err), 0);
+	spool_done(&other);
+	spool_done(&spool);
+	ck_assert_uint_eq(totals.open, 0);
+	ck_assert_int_eq(spool_add(&other, &limits, folder, 11, &err), 0);
+	spool_done(&other);
+	close_spool();
+}
+END_TEST
+
 START_TEST(folder_that_is_not_there_is_an_error)
 {
 	open_spool();
@@ -180,6 +207,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tests, few_bytes_stay_in_memory);
 	tcase_add_test(tests, many_bytes_go_to_a_file);
 	tcase_add_test(tests, all_together_are_bounded);
+	tcase_add_test(tests, files_are_descriptors_and_bounded);
 	tcase_add_test(tests, folder_that_is_not_there_is_an_error);
 	tcase_add_test(tests, full_device_is_told);
 	tcase_add_test(tests, content_of_a_buffer_is_taken);
