@@ -18,6 +18,7 @@ struct env {
 		size_t name_length;
 	} entries[SBX_ENV_MAX];
 	struct text pool;
+	struct text name; /* of the variable that is being made */
 	bool overflow;
 };
 

@@ -50,12 +50,20 @@ static bool is_framing(const char *name)
 	return false;
 }
 
+static void add_field(struct text *text, const char *name, const char *value)
+{
+	text_puts(text, name);
+	text_add(text, ": ", 2);
+	text_puts(text, value);
+	text_add(text, "\r\n", 2);
+}
+
 void http_reply_header(struct http_request *request, const char *name, const char *value)
 {
 	struct http_connection *c = (struct http_connection *)request;
 
 	if (http_field_valid(name, value) && !is_framing(name))
-		text_printf(&c->fields, "%s: %s\r\n", name, value);
+		add_field(&c->fields, name, value);
 }
 
 /* Whether the rest of a body that nobody wants is short enough to be read and thrown away. */
@@ -71,11 +79,19 @@ static void make_head(struct http_connection *c, struct text *head, unsigned sta
 
 	if (!c->complete && !worth_draining(c))
 		c->keep_alive = false;
-	text_printf(head, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, reason(status), http_loop_date(c->loop));
+	text_puts(head, "HTTP/1.1 ");
+	text_number(head, status);
+	text_add(head, " ", 1);
+	text_puts(head, reason(status));
+	text_puts(head, "\r\n");
+	add_field(head, "Date", http_loop_date(c->loop));
 	if (content_type && http_field_valid("Content-Type", content_type))
-		text_printf(head, "Content-Type: %s\r\n", content_type);
-	if (!bodyless)
-		text_printf(head, "Content-Length: %zu\r\n", length);
+		add_field(head, "Content-Type", content_type);
+	if (!bodyless) {
+		text_puts(head, "Content-Length: ");
+		text_number(head, length);
+		text_puts(head, "\r\n");
+	}
 	if (c->fields.length > 0)
 		text_add(head, c->fields.data, c->fields.length);
 	if (!c->keep_alive)

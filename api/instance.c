@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
-#define READ_BYTES    (64 << 10)
+#define READ_BYTES    (16 << 10)
 #define READS_AT_ONCE 4 /* so that one flood does not hold up the loop's other calls */
 
 void grant_release(struct api *api, const struct grant *grant)

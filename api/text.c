@@ -55,6 +55,17 @@ void text_puts(struct text *text, const char *string)
 	text_add(text, string, strlen(string));
 }
 
+void text_number(struct text *text, uint64_t number)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	text_add(text, digits + at, sizeof(digits) - at);
+}
+
 void text_printf(struct text *text, const char *format, ...)
 {
 	va_list args;

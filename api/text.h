@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct text {
 	char *data; /* NULL as long as nothing was added */
@@ -19,6 +20,7 @@ void text_clear(struct text *text); /* empties, keeps the room */
 
 void text_add(struct text *text, const void *bytes, size_t length);
 void text_puts(struct text *text, const char *string);
+void text_number(struct text *text, uint64_t number); /* decimal */
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */

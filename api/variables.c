@@ -16,8 +16,11 @@ void variables_of_request(struct env *env, const struct http_request *request, c
 	const char *host = http_header(request, "Host");
 
 	/* A target that is a whole URL (a request to a proxy) stands for itself. */
-	text_printf(&url, "%s%s%s", *request->target == '/' ? "http://" : "",
-		    *request->target == '/' && host ? host : "", request->target);
+	if (*request->target == '/') {
+		text_puts(&url, "http://");
+		text_puts(&url, host ? host : "");
+	}
+	text_puts(&url, request->target);
 	env_set(env, "METHOD", request->method_name);
 	env_set(env, "ROUTE", function->path);
 	env_set(env, "REQUEST_URL", url.data ? url.data : "");
