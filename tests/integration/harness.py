@@ -479,6 +479,27 @@ def alone():
     return True
 
 
+@contextlib.contextmanager
+def small_disk(folder, mib):
+    """A file system of so many MiB on a folder: in memory where the kernel shows such files with other ids (6.3)."""
+    release = tuple(int(n) for n in os.uname().release.split(".")[:2])
+    if release >= (6, 3):
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755", "ferrite-test", str(folder)]
+    else:
+        image = Path(f"{folder}.image")
+        image.write_bytes(b"")
+        os.truncate(image, mib << 20)
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-m", "0", str(image)], check=True)
+        mount = ["mount", "-o", "loop", str(image), str(folder)]
+    subprocess.run(mount, check=True)
+    try:
+        yield folder
+    finally:
+        # Whoever just ended may still let go of it.
+        wait_for(lambda: subprocess.run(["umount", str(folder)], capture_output=True).returncode == 0, "umount")
+        Path(f"{folder}.image").unlink(missing_ok=True)
+
+
 # --- images -------------------------------------------------------------------------------------------------------
 
 

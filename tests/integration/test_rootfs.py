@@ -23,7 +23,7 @@ import zlib
 from pathlib import Path
 
 import rootfs_archives as make
-from harness import BUILD, TOP, check, equal, run, wait_for
+from harness import BUILD, TOP, check, equal, run, small_disk, wait_for
 from rootfs_archives import entry
 
 SERVER = BUILD / "libexec" / "ferrite-rootfs"
@@ -813,40 +813,43 @@ def fill_disk(folder):
 
 def test_full_disk():
     folder = Path(tempfile.mkdtemp(prefix="ferrite-rootfs-full-"))
-    equal(libc.mount(b"none", str(folder).encode(), b"tmpfs", 0, b"size=3m,mode=755"), 0, "mount of a small tmpfs")
     try:
-        with Server(folder) as server:
-            server.put(make.oci([HELLO_LAYER]), "good")
-            before = server.settled()
-            noise = os.urandom(1 << 20)
-            two = make.tar([entry("a", noise), entry("b", noise[::-1])])
-            five = make.tar([entry(str(i), noise) for i in range(5)])
-            server.refused(make.oci([five]), "five", "No space left")
-            # Fits once, as an archive, but not a second time, unpacked.
-            server.refused(make.oci([two]), "two", "No space left")
-            equal(server.settled(), before, "the store")
-            equal(server.names(), ["good:latest"], "names")
-            with server.open("good") as image:
-                equal((image.layers[0] / "bin/hello").read_bytes(), b"#!/bin/sh\n", "content")
-            server.put(make.oci([SECOND_LAYER]), "small")
-            # Removing needs no space that is not there, and gives some back.
-            server.put(make.oci([make.tar([entry("noise", noise)])]), "large")
-            server.quiet()
-            fill_disk(folder)
-            removed = server.remove("large")
-            check(removed[0] > 0 and removed[1] == 1, f"blobs and layers removed: {removed}")
-            equal(server.names(), ["good:latest", "small:latest"], "names after a removal on a full disk")
-            server.settled()
-            fill_disk(folder)
-            equal(server.gc()[:2], (0, 0), "nothing to sweep on a full disk")
-            server.remove("small")
-            (folder / "filler").unlink()
-            server.put(make.oci([SECOND_LAYER]), "again")
-        with Server(folder) as server:
-            equal(server.names(), ["again:latest", "good:latest"], "names after a restart")
+        with small_disk(folder, 3):
+            fill_and_empty(folder)
     finally:
-        libc.umount2(str(folder).encode(), 2)
         folder.rmdir()
+
+
+def fill_and_empty(folder):
+    with Server(folder) as server:
+        server.put(make.oci([HELLO_LAYER]), "good")
+        before = server.settled()
+        noise = os.urandom(1 << 20)
+        two = make.tar([entry("a", noise), entry("b", noise[::-1])])
+        five = make.tar([entry(str(i), noise) for i in range(5)])
+        server.refused(make.oci([five]), "five", "No space left")
+        # Fits once, as an archive, but not a second time, unpacked.
+        server.refused(make.oci([two]), "two", "No space left")
+        equal(server.settled(), before, "the store")
+        equal(server.names(), ["good:latest"], "names")
+        with server.open("good") as image:
+            equal((image.layers[0] / "bin/hello").read_bytes(), b"#!/bin/sh\n", "content")
+        server.put(make.oci([SECOND_LAYER]), "small")
+        # Removing needs no space that is not there, and gives some back.
+        server.put(make.oci([make.tar([entry("noise", noise)])]), "large")
+        server.quiet()
+        fill_disk(folder)
+        removed = server.remove("large")
+        check(removed[0] > 0 and removed[1] == 1, f"blobs and layers removed: {removed}")
+        equal(server.names(), ["good:latest", "small:latest"], "names after a removal on a full disk")
+        server.settled()
+        fill_disk(folder)
+        equal(server.gc()[:2], (0, 0), "nothing to sweep on a full disk")
+        server.remove("small")
+        (folder / "filler").unlink()
+        server.put(make.oci([SECOND_LAYER]), "again")
+    with Server(folder) as server:
+        equal(server.names(), ["again:latest", "good:latest"], "names after a restart")
 
 
 def test_many_at_once():
