@@ -9,14 +9,17 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #define RULES_MAX   8192
 #define REGISTER    4 /* a field of a concatenated key fills whole registers of 32 bits */
 #define BUFFER_SIZE 2048
+#define NFT_MS	    10000 /* it needs tens */
 
 static const char *const nft_programs[] = {"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"};
 
@@ -98,6 +101,21 @@ static const char *find_nft(void)
 	return NULL;
 }
 
+/* Not for long: a server that waits answers nobody, and ferrited ends one that does not answer. */
+static int wait_for_nft(pid_t pid, int *ret_status, struct err *err)
+{
+	_cleanup_fd_ int pid_fd = pidfd_open(pid, 0);
+	struct pollfd p = {.fd = pid_fd, .events = POLLIN};
+	bool ended = pid_fd >= 0 && poll(&p, 1, NFT_MS) > 0;
+
+	if (!ended)
+		(void)kill(pid, SIGKILL);
+	while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+	return ended ? 0
+		     : err_set(err, ETIMEDOUT, "nft did not load the rules of the bridge within %d s", NFT_MS / 1000);
+}
+
 /* A fixed program with an empty environment, which reads the rules from a pipe: they fit into it whole. */
 static int run_nft(const char *text, struct err *err)
 {
@@ -124,8 +142,9 @@ static int run_nft(const char *text, struct err *err)
 	(void)posix_spawn_file_actions_destroy(&actions);
 	if (r != 0)
 		return err_sys(err, r, "execute %s", program);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	r = wait_for_nft(pid, &status, err);
+	if (r < 0)
+		return r;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return err_set(err, EIO, "%s refused the rules of the bridge; what it said is above", program);
 	return 0;
