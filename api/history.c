@@ -599,7 +599,8 @@ int history_write(struct history *history, struct record *const *records, size_t
 		return err_set(err, EUCLEAN, "call history %s: it is not open", history->path);
 	if (!chosen)
 		return err_sys(err, ENOMEM, "call history %s", history->path);
-	memcpy(chosen, records, n * sizeof(*chosen));
+	for (size_t i = 0; i < n; i++)
+		chosen[i] = records[i];
 	r = execute(history, "BEGIN IMMEDIATE", "write", err);
 	if (r < 0)
 		return r;
