@@ -101,6 +101,9 @@ static int on_headers_complete(http_parser *parser)
 		return 0;
 	}
 	answer->status = parser->status_code;
+	for (unsigned i = 0; i < answer->n_headers; i++)
+		if (answer->value_at[i])
+			str_trim_end(answer->head.data + answer->value_at[i]);
 	take_gpu_time(answer);
 	return 0;
 }

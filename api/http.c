@@ -1,5 +1,6 @@
 #include "api/http_private.h"
 
+#include "supervisor/str.h"
 #include "supervisor/util.h"
 
 #include <malloc.h>
@@ -390,7 +391,11 @@ static int on_headers_complete(http_parser *parser)
 		return refuse(c, 505);
 	for (unsigned i = 0; i < c->n_headers; i++) {
 		c->in->headers[i].name = c->head.data + c->in->name_at[i];
-		c->in->headers[i].value = c->in->value_at[i] ? c->head.data + c->in->value_at[i] : "";
+		c->in->headers[i].value = "";
+		if (c->in->value_at[i]) {
+			str_trim_end(c->head.data + c->in->value_at[i]);
+			c->in->headers[i].value = c->head.data + c->in->value_at[i];
+		}
 	}
 	/* "Upgrade" is an offer, which we do not take; and the target of a CONNECT is a path here. */
 	parser->upgrade = 0;

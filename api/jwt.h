@@ -16,7 +16,8 @@
 
 /*
  * Whether AUTHORIZATION, the value of the header field (NULL: there was none), holds a token signed with KEY that is
- * good at NOW_S (seconds since 1970). MESSAGE is set when it is refused.
+ * good at NOW_S (seconds since 1970, of the clock that clients read: time() can be a tick behind it, which would refuse
+ * a token that was issued at this moment). MESSAGE is set when it is refused.
  */
 bool jwt_token_accepted(const char *key, const char *authorization, int64_t now_s, char message[JWT_MESSAGE_MAX]);
 

@@ -14,7 +14,6 @@
 #include "supervisor/util.h"
 
 #include <string.h>
-#include <time.h>
 
 #define BIT(m) (1u << METHOD_##m)
 #define RUN_METHODS \
@@ -76,7 +75,8 @@ static bool allowed(struct http_request *request, const struct endpoint *endpoin
 	char unused[JWT_MESSAGE_MAX];
 
 	if (!endpoint->guarded || request->local || !*key ||
-	    jwt_token_accepted(key, http_header(request, "Authorization"), time(NULL), unused))
+	    jwt_token_accepted(key, http_header(request, "Authorization"), (int64_t)(clock_realtime_us() / 1000000),
+			       unused))
 		return true;
 	http_reply_header(request, "Www-Authenticate", JWT_CHALLENGE);
 	api_reply_error(request, 401, "Invalid API Authorization token.");

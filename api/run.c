@@ -6,7 +6,6 @@
 #include "supervisor/log.h"
 #include "supervisor/util.h"
 
-#include <time.h>
 #define IN_MEMORY_BYTES	    (1 * MIB)	/* of one body; a larger one waits in a file */
 #define ALL_IN_MEMORY_BYTES (256 * MIB) /* of all bodies */
 
@@ -79,8 +78,8 @@ static bool allowed(struct http_request *request, const struct function *functio
 {
 	char message[JWT_MESSAGE_MAX];
 
-	if (!function->jwt_key ||
-	    jwt_token_accepted(function->jwt_key, http_header(request, "Authorization"), time(NULL), message))
+	if (!function->jwt_key || jwt_token_accepted(function->jwt_key, http_header(request, "Authorization"),
+						     (int64_t)(clock_realtime_us() / 1000000), message))
 		return true;
 	http_reply_header(request, "Www-Authenticate", JWT_CHALLENGE);
 	api_reply_error(request, 401, "%s", message);

@@ -1,6 +1,7 @@
 /*
  * What a function is told about a call: contract section 7.3. METHOD, ROUTE and REQUEST_URL, then the configuration of
- * the app and the route, then the request's headers; a later one replaces an earlier one of the same name.
+ * the app and the route, then PARAM_NAME of a path that ends in "*name", then the request's headers; a later one
+ * replaces an earlier one of the same name.
  */
 #ifndef FERRITE_API_VARIABLES_H
 #define FERRITE_API_VARIABLES_H

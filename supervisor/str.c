@@ -64,6 +64,15 @@ bool str_copy(char *buffer, size_t size, const char *text)
 	return true;
 }
 
+void str_trim_end(char *text)
+{
+	size_t length = strlen(text);
+
+	while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+		length--;
+	text[length] = '\0';
+}
+
 static bool is_plain(unsigned char c)
 {
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';

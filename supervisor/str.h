@@ -23,6 +23,9 @@ int str_size(const char *text, uint64_t unit, uint64_t *ret_bytes);
 /* Copies TEXT into a buffer of SIZE bytes; false (and an empty buffer) when it does not fit. */
 bool str_copy(char *buffer, size_t size, const char *text);
 
+/* Cuts off blanks and tabs at the end, in place. */
+void str_trim_end(char *text);
+
 /*
  * Writes LENGTH bytes of untrusted input as printable ASCII: control bytes, quotes, backslashes and everything
  * above 0x7e become \xNN; cut with "..." when the buffer is full. Always terminates; returns the buffer.

@@ -32,8 +32,6 @@ import tokens
 SECTIONS = sorted(Path(__file__).resolve().parent.glob("s[0-9]*.py"))
 # Calls at once: more than a small machine has processors, since most of them wait.
 WORKERS = 8
-# Sections of the contract that this server does not serve yet.
-NOT_YET = ("s7_star_", "s7_env_header_blanks_around_are_dropped")
 
 
 def parse():
@@ -43,7 +41,6 @@ def parse():
     parser.add_argument("--images", default="conformance/", help="what the functions' image names begin with")
     parser.add_argument("--write-images", metavar="DIR", help="write the functions as archives for docker load, and end")
     parser.add_argument("--list", action="store_true", help="print the names of the cases, and end")
-    parser.add_argument("--all", action="store_true", help="also the cases of what is not there yet")
     parser.add_argument("cases", nargs="*", help="names of cases, or what they begin with")
     options = parser.parse_args()
     options.urls = dict(url.split("=", 1) if re.match(r"[a-z]+=", url) else ("plain", url) for url in options.url)
@@ -149,8 +146,6 @@ def main():
     for section in SECTIONS:
         importlib.import_module(section.stem)
     chosen = [c for c in suite.CASES if not options.cases or c.name.startswith(tuple(options.cases))]
-    if not options.all and not options.cases:
-        chosen = [c for c in chosen if not c.name.startswith(NOT_YET)]
     if options.list:
         print("\n".join(case.name for case in chosen))
         return 0

@@ -53,6 +53,20 @@ START_TEST(escapes_fit_every_buffer)
 }
 END_TEST
 
+START_TEST(blanks_at_the_end_go)
+{
+	static const char *const pairs[][2] = {
+		{"", ""}, {" \t ", ""}, {"a b \t", "a b"}, {" a", " a"}, {"a\n ", "a\n"}};
+	char text[8];
+
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		ck_assert(str_copy(text, sizeof(text), pairs[i][0]));
+		str_trim_end(text);
+		ck_assert_str_eq(text, pairs[i][1]);
+	}
+}
+END_TEST
+
 START_TEST(nearest_name_is_near)
 {
 	static const char *const keys[] = {"memory", "timeout", "entrypoint", NULL};
@@ -85,6 +99,7 @@ static Suite *make_suite(void)
 	tcase_add_test(all, numbers_are_strict);
 	tcase_add_test(all, sizes_have_units);
 	tcase_add_test(all, escapes_fit_every_buffer);
+	tcase_add_test(all, blanks_at_the_end_go);
 	tcase_add_test(all, nearest_name_is_near);
 	tcase_add_test(all, string_lists_are_checked);
 	suite_add_tcase(suite, all);
