@@ -94,6 +94,7 @@ struct api {
 	struct remote *remote; /* our workers of the queue at API_URL, or NULL */
 	struct task_slots task_slots;
 	_Atomic unsigned tasks_running, next_loop;
+	_Atomic uint64_t task_bytes; /* payloads of the tasks that were taken */
 	struct peers *peers;
 	struct recorder *recorder;
 	unsigned n_listeners;

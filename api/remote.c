@@ -190,21 +190,21 @@ static bool is_running(const struct remote *remote, const char *id)
 	return false;
 }
 
-/* Takes over the task, and a slot. */
+/* Takes over the task, and a slot unless it fails. */
 static int start(struct remote *remote, struct task *task, struct err *err)
 {
 	struct remote_run *own = calloc(1, sizeof(*own));
 
 	if (!own) {
 		task_done(task);
-		task_slots_give(&remote->api->task_slots);
 		return err_sys(err, ENOMEM, "task");
 	}
 	own->remote = remote;
-	own->run = (struct task_run){.item = *task, .worker = &remote->worker, .ended = on_ended};
+	own->run = (struct task_run){.worker = &remote->worker, .ended = on_ended};
+	task_run_take(remote->api, &own->run, task);
 	TAILQ_INSERT_TAIL(&remote->runs, own, link);
 	atomic_fetch_add(&remote->api->tasks_running, 1);
-	task_run_start(remote->api, &own->run);
+	task_run_start(&own->run);
 	return 0;
 }
 
@@ -224,9 +224,9 @@ static int take(struct remote *remote, struct err *err)
 		return r == -ENOENT ? r : err_wrap(err, "GET %s", remote->url);
 	if (!is_running(remote, task.id))
 		return start(remote, &task, err);
+	/* Reserved once more, and nothing else is ready as long as it is the first. */
 	task_done(&task);
-	task_slots_give(&remote->api->task_slots);
-	return 0;
+	return -ENOENT;
 }
 
 static void run_poll(struct worker_task *posted)
@@ -238,7 +238,8 @@ static void run_poll(struct worker_task *posted)
 	remote->poll_posted = false;
 	if (atomic_load(&remote->stopping))
 		return;
-	if (!budget_has_half(&remote->api->dispatcher->budget, 0) || !task_slots_take(&remote->api->task_slots)) {
+	if (!budget_has_half(&remote->api->dispatcher->budget, 0) || !task_run_has_memory(remote->api) ||
+	    !task_slots_take(&remote->api->task_slots)) {
 		poll_later(remote);
 		return;
 	}

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define TICK_US 1000000
+#define TICK_US	   1000000
+#define TAKING_MAX 4 /* each may be as large as a task can be */
 /* A task that was refused so often goes back to the queue for a while, so that others get its slot. */
 #define REFUSALS_MAX 5
 #define REFUSED_US   5000000
@@ -96,7 +97,7 @@ static void start_parked(struct runner *runner)
 	runner->n_parked--;
 	TAILQ_REMOVE(&runner->parked, own, link);
 	atomic_fetch_add(&runner->api->tasks_running, 1);
-	task_run_start(runner->api, &own->run);
+	task_run_start(&own->run);
 }
 
 static void on_ended(struct task_run *run)
@@ -139,12 +140,12 @@ static void on_taken(struct queue_request *queue)
 		free_run(own);
 		return;
 	}
-	own->run.item = queue->item;
-	queue->item = (struct task){0};
+	task_run_take(runner->api, &own->run, &queue->item);
 	own->run.worker = queue_worker(runner->api->queue);
 	own->run.ended = on_ended;
 	atomic_fetch_add(&runner->api->tasks_running, 1);
-	task_run_start(runner->api, &own->run);
+	task_run_start(&own->run);
+	pump(runner);
 }
 
 /* False: no slot is free. */
@@ -170,8 +171,8 @@ static bool take(struct runner *runner)
 
 static bool may_take(const struct runner *runner)
 {
-	return runner->started && !atomic_load(&runner->stopping) && !runner->paused &&
-	       budget_has_half(&runner->api->dispatcher->budget, 0);
+	return runner->started && !atomic_load(&runner->stopping) && !runner->paused && runner->taking < TAKING_MAX &&
+	       task_run_has_memory(runner->api) && budget_has_half(&runner->api->dispatcher->budget, 0);
 }
 
 static void pump(struct runner *runner)
@@ -243,6 +244,13 @@ void runner_stop(struct runner *runner)
 	atomic_store(&runner->stopping, true);
 }
 
+void runner_rest(struct runner *runner)
+{
+	if (runner->tick)
+		event_free(runner->tick);
+	runner->tick = NULL;
+}
+
 static void free_list(struct run_list *list)
 {
 	struct own_run *own;
@@ -257,8 +265,6 @@ void runner_close(struct runner *runner)
 {
 	if (!runner)
 		return;
-	if (runner->tick)
-		event_free(runner->tick);
 	free_list(&runner->parked);
 	free_list(&runner->unsaved);
 	free(runner);

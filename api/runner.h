@@ -17,7 +17,9 @@ int runner_open(struct api *api, struct runner **ret_runner, struct err *err);
 int runner_start(struct runner *runner, struct err *err);
 /* Any thread: takes no more; what runs goes on. */
 void runner_stop(struct runner *runner);
-/* When no thread runs any more. What runs is forgotten: the queue has it still. */
+/* Before the queue is closed, and when its thread runs no more. */
+void runner_rest(struct runner *runner);
+/* When no thread runs any more, after the queue was closed. What runs is forgotten: the queue has it still. */
 void runner_close(struct runner *runner);
 
 /* Queue's thread: there may be something to take. CONTEXT is the runner. */

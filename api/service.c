@@ -244,6 +244,7 @@ static void close_queue(struct api *api)
 		for (unsigned i = 0; i < api->n_loops; i++)
 			worker_flush(&api->loops[i].worker);
 		queue_flush(api->queue);
+		runner_rest(api->runner);
 	}
 }
 
@@ -287,8 +288,8 @@ static void close_all(struct service *service)
 	dispatcher_close(api->dispatcher);
 	worker_close(&api->control);
 	remote_close(api->remote);
-	runner_close(api->runner);
 	queue_close(api->queue);
+	runner_close(api->runner);
 	store_close(api->writer_store);
 	for (unsigned i = 0; i < api->n_listeners; i++)
 		fd_close(&api->listen_fds[i]);

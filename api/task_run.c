@@ -9,6 +9,8 @@
 
 /* Of what a task writes to its standard output, in the log. */
 #define OUTPUT_LOGGED_MAX (64 * 1024)
+/* Beyond it no task is taken. */
+#define PAYLOAD_BYTES_MAX (256 * MIB)
 #define LINE_MAX_BYTES	  1000
 
 bool task_slots_take(struct task_slots *slots)
@@ -250,8 +252,24 @@ static void run_start(struct worker_task *task)
 		end(run, refusal);
 }
 
-void task_run_start(struct api *api, struct task_run *run)
+void task_run_take(struct api *api, struct task_run *run, struct task *item)
 {
+	run->api = api;
+	run->item = *item;
+	*item = (struct task){0};
+	run->counted = run->item.payload_size;
+	atomic_fetch_add(&api->task_bytes, run->counted);
+}
+
+bool task_run_has_memory(const struct api *api)
+{
+	return atomic_load(&api->task_bytes) < PAYLOAD_BYTES_MAX;
+}
+
+void task_run_start(struct task_run *run)
+{
+	struct api *api = run->api;
+
 	run->loop = &api->loops[atomic_fetch_add(&api->next_loop, 1) % api->n_loops];
 	run->step.run = run_start;
 	worker_post(&run->loop->worker, &run->step);
@@ -262,5 +280,7 @@ void task_run_done(struct task_run *run)
 	if (run->payload)
 		evbuffer_free(run->payload);
 	run->payload = NULL;
+	if (run->api)
+		atomic_fetch_sub(&run->api->task_bytes, run->counted);
 	task_done(&run->item);
 }

@@ -24,6 +24,8 @@ struct task_run {
 	void (*ended)(struct task_run *run);
 	enum task_verdict verdict;
 	/* Private. */
+	struct api *api;
+	uint64_t counted; /* in task_bytes */
 	struct worker_task step;
 	struct call_task call;
 	struct api_loop *loop;
@@ -34,8 +36,14 @@ struct task_run {
 bool task_slots_take(struct task_slots *slots);
 void task_slots_give(struct task_slots *slots);
 
+/*
+ * The task is the run's from now on. Whoever takes tasks looks at task_run_has_memory() first: a payload is in our own
+ * memory as long as its task runs.
+ */
+void task_run_take(struct api *api, struct task_run *run, struct task *item);
+bool task_run_has_memory(const struct api *api);
 /* Begins; may be called again after `ended`, until task_run_done(). */
-void task_run_start(struct api *api, struct task_run *run);
+void task_run_start(struct task_run *run);
 /* Frees what it holds, the task too. */
 void task_run_done(struct task_run *run);
 

@@ -99,6 +99,7 @@ static size_t utf8_length(const unsigned char *at)
 
 bool text_json_bytes(struct text *text, const void *bytes, size_t length)
 {
+	static const char hex[] = "0123456789abcdef";
 	const unsigned char *at = bytes, *end = at + length;
 	bool whole = true;
 
@@ -114,11 +115,11 @@ bool text_json_bytes(struct text *text, const void *bytes, size_t length)
 			break;
 		n = utf8_length(at);
 		if (*at == '"' || *at == '\\')
-			text_printf(text, "\\%c", *at);
+			text_add(text, (const char[]){'\\', (char)*at}, 2);
 		else if (*at == '\n')
 			text_puts(text, "\\n");
 		else if (*at < 0x20)
-			text_printf(text, "\\u%04x", *at);
+			text_add(text, (const char[]){'\\', 'u', '0', '0', hex[*at >> 4], hex[*at & 15]}, 6);
 		else if (n == 0)
 			text_puts(text, "\\ufffd");
 		else
