@@ -68,6 +68,16 @@ const char *http_loop_date(struct http_loop *loop)
 	return loop->date;
 }
 
+const struct http_limits *http_loop_limits(const struct http_loop *loop)
+{
+	return &loop->limits;
+}
+
+size_t http_loop_buffered(const struct http_loop *loop)
+{
+	return atomic_load(&loop->shared->buffered);
+}
+
 void http_loop_count(struct http_loop *loop, unsigned status)
 {
 	_Atomic uint64_t *counter = &loop->answers[status / 100 < HTTP_CLASSES ? status / 100 : 0];
@@ -93,8 +103,8 @@ static void release_request(struct http_connection *c)
 			(void)evbuffer_drain(c->request.body, length);
 	}
 	c->loop->freed += c->buffered;
-	atomic_fetch_sub(&c->loop->shared->buffered, c->buffered + c->head_buffered);
-	c->buffered = c->head_buffered = 0;
+	atomic_fetch_sub(&c->loop->shared->buffered, c->buffered + c->head_buffered + c->unsent);
+	c->buffered = c->head_buffered = c->unsent = 0;
 	if (c->head.room > HEAD_FREE)
 		text_done(&c->head);
 	text_clear(&c->head);
@@ -235,6 +245,8 @@ void http_connection_answered(struct http_connection *c)
 {
 	if (!c->dead && evbuffer_get_length(c->output) > 0) {
 		c->state = CONNECTION_WRITE;
+		c->unsent = evbuffer_get_length(c->output);
+		atomic_fetch_add(&c->loop->shared->buffered, c->unsent);
 		begin_progress(c, c->loop->limits.write_us);
 		if (event_add(c->write_event, NULL) < 0)
 			c->dead = true;

@@ -67,7 +67,7 @@ struct http_request {
 struct http_limits {
 	size_t header_bytes;   /* request line and header fields: 431 */
 	size_t body_bytes;     /* of a collected body when the handler names no other: 413 */
-	size_t buffered_bytes; /* of all collected bodies, and of large headers, together: 503 */
+	size_t buffered_bytes; /* of all collected bodies, large headers and unsent answers together: 503 */
 	unsigned connections;  /* of all loops together: a new one takes the place of an idle one, else 503 */
 	uint64_t header_us;    /* from the first byte to the end of the header section: 408 */
 	uint64_t body_us;      /* between two parts of a body: 408 */

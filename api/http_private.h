@@ -16,6 +16,10 @@ enum connection_state {
 	CONNECTION_LINGER, /* our side is shut; what still comes is thrown away, so that the answer is not reset */
 };
 
+/* A loop's limits, and what all loops count together. */
+const struct http_limits *http_loop_limits(const struct http_loop *loop);
+size_t http_loop_buffered(const struct http_loop *loop);
+
 /* Where the fields of a request are in its head. Only connections that have begun a request have one. */
 struct http_fields {
 	size_t name_at[HTTP_HEADERS_MAX], value_at[HTTP_HEADERS_MAX];
@@ -43,6 +47,7 @@ struct http_connection {
 	size_t discarded;     /* bytes of a body that nobody asked for */
 	size_t buffered;      /* of the collected body; counted in the shared total */
 	size_t head_buffered; /* of the head beyond HEAD_FREE; the same */
+	size_t unsent;	      /* of the answer, when it did not fit into the socket; the same */
 	size_t body_max;
 	http_handler *on_complete;
 	http_data *on_data;

@@ -6,6 +6,8 @@
 #include <strings.h>
 #include <sys/uio.h>
 
+#define ANSWER_SMALL (64 << 10) /* always sent */
+
 static const char *reason(unsigned status)
 {
 #define REASON(number, name, text) \
@@ -133,6 +135,14 @@ static bool send_parts(struct http_connection *c, const struct text *head, const
 			    length - ((size_t)n - head->length)) == 0;
 }
 
+/* What slow readers leave with us is bounded: where it is much already, nobody gets a large answer. */
+static bool may_wait(const struct http_connection *c, size_t length)
+{
+	size_t others = http_loop_buffered(c->loop), limit = http_loop_limits(c->loop)->buffered_bytes;
+
+	return length <= ANSWER_SMALL || (others < limit && length <= limit - others);
+}
+
 static void reply(struct http_request *request, unsigned status, const char *content_type, const void *body,
 		  size_t length, struct evbuffer *buffer)
 {
@@ -140,6 +150,10 @@ static void reply(struct http_request *request, unsigned status, const char *con
 	_cleanup_(text_done) struct text head = {0};
 	bool bodyless = request->method == METHOD_HEAD || status < 200 || status == 204 || status == 304;
 
+	if (!bodyless && !may_wait(c, buffer ? evbuffer_get_length(buffer) : length)) {
+		http_reply_error(request, 503, "Too many answers wait to be read, try again");
+		return;
+	}
 	c->depth++;
 	c->in_request = false;
 	request->gone = NULL;

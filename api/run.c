@@ -53,6 +53,14 @@ static bool on_data(struct http_request *request, const void *bytes, size_t leng
 	return keep(request->user, bytes, length);
 }
 
+static bool on_ignored(struct http_request *request, const void *bytes, size_t length)
+{
+	(void)request;
+	(void)bytes;
+	(void)length;
+	return true;
+}
+
 static void take_payload(struct call *call)
 {
 	struct http_request *request = call->request;
@@ -70,7 +78,7 @@ static void take_payload(struct call *call)
 	if (path_query(request->target, "payload", &payload) && payload.length > 0 &&
 	    !keep(call, payload.data, payload.length))
 		return;
-	http_collect(request, 0, on_body);
+	http_stream(request, on_ignored, on_body);
 }
 
 /* False when it has replied: the route has a jwt_key, and the request no token that fits it. */

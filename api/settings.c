@@ -70,6 +70,8 @@ void settings_default(struct settings *settings)
 		.http = HTTP_LIMITS_DEFAULT,
 	};
 	settings->http.connections = cap_connections(settings->http.connections);
+	settings->http.buffered_bytes =
+		(size_t)MIN((uint64_t)settings->http.buffered_bytes, (uint64_t)info.totalram * info.mem_unit / 8);
 }
 
 static int set_path(char *buffer, size_t size, const char *folder, const char *name, struct err *err)

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -80,6 +81,7 @@ static void open_all(void)
 	shared.limits.header_bytes = 2000;
 	n_gone = n_complete = 0;
 	held = NULL;
+	(void)signal(SIGPIPE, SIG_IGN);
 	ck_assert_int_eq(worker_open(&worker, 0, NULL, &err), 0);
 	ck_assert_int_eq(http_loop_open(&worker, &shared, NULL, &loop, &err), 0);
 	open_client();
@@ -387,6 +389,47 @@ START_TEST(large_headers_count_as_what_is_buffered)
 }
 END_TEST
 
+static struct evbuffer *megabytes(size_t n)
+{
+	static char block[1 << 20];
+	struct evbuffer *big = evbuffer_new();
+
+	for (size_t i = 0; i < n; i++)
+		(void)evbuffer_add_reference(big, block, sizeof(block), NULL, NULL);
+	return big;
+}
+
+static void reply_megabytes(size_t n)
+{
+	struct evbuffer *big = megabytes(n);
+
+	send_text("GET /hold HTTP/1.1\r\n\r\n");
+	http_reply_buffer(held, 200, NULL, big);
+	evbuffer_free(big);
+}
+
+START_TEST(answers_that_nobody_reads_are_bounded)
+{
+	struct http_limits limits = shared.limits;
+	int slow_fd = client_fd;
+
+	limits.buffered_bytes = 10 << 20;
+	http_loop_limit(loop, &limits);
+	reply_megabytes(8);
+	ck_assert_uint_gt(atomic_load(&shared.buffered), 4 << 20);
+	open_client();
+	reply_megabytes(8);
+	expect("HTTP/1.1 503 ", "\"Too many answers wait to be read, try again\"}}\n");
+	ck_assert_ptr_nonnull(strstr(received, "Retry-After: 1\r\n"));
+	(void)close(slow_fd);
+	run();
+	ck_assert_uint_eq(atomic_load(&shared.buffered), 0);
+	reply_megabytes(8);
+	ck_assert_ptr_nonnull(take());
+	ck_assert_msg(strncmp(received, "HTTP/1.1 200 ", 13) == 0, "%.40s", received);
+}
+END_TEST
+
 static int connect_to(const struct sockaddr_un *address, socklen_t length)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -458,6 +501,7 @@ static Suite *make_suite(void)
 	tcase_add_test(all, a_body_that_trickles_in_is_broken_off);
 	tcase_add_test(all, an_answer_that_is_read_too_slowly_is_broken_off);
 	tcase_add_test(all, large_headers_count_as_what_is_buffered);
+	tcase_add_test(all, answers_that_nobody_reads_are_bounded);
 	tcase_add_test(all, a_new_connection_takes_the_place_of_an_idle_one);
 	suite_add_tcase(suite, all);
 	return suite;
