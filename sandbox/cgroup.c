@@ -251,10 +251,16 @@ void cgroup_thaw(const struct cgroup *group)
 	(void)file_write(group->v2_fd, "cgroup.freeze", "0", NULL);
 }
 
+void cgroup_read_state(const struct cgroups *groups, const struct cgroup *group, struct cgroup_state *ret_state)
+{
+	*ret_state = (struct cgroup_state){.cpu_us = cgroup_number(group->v2_fd, "cpu.stat", "usage_usec"),
+					   .frozen = cgroup_number(group->v2_fd, "cgroup.events", "frozen") != 0};
+	groups->backend->state(group, ret_state);
+}
+
 void cgroup_read_usage(const struct cgroups *groups, const struct cgroup *group, struct cgroup_usage *ret_usage)
 {
-	*ret_usage = (struct cgroup_usage){.cpu_us = cgroup_number(group->v2_fd, "cpu.stat", "usage_usec"),
-					   .frozen = cgroup_number(group->v2_fd, "cgroup.events", "frozen") != 0};
+	*ret_usage = (struct cgroup_usage){.cpu_us = cgroup_number(group->v2_fd, "cpu.stat", "usage_usec")};
 	groups->backend->usage(group, ret_usage);
 }
 

@@ -26,12 +26,19 @@ struct cgroup_limits {
 	uint32_t cpu_percent; /* of one CPU; 0: no quota */
 };
 
-struct cgroup_usage {
-	uint64_t memory_bytes, memory_peak_bytes;
+/* What it uses now. */
+struct cgroup_state {
+	uint64_t memory_bytes;
 	uint64_t cpu_us;
-	uint64_t oom_kills;
 	uint32_t tasks;
 	bool frozen;
+};
+
+/* What it used in all. */
+struct cgroup_usage {
+	uint64_t memory_peak_bytes;
+	uint64_t cpu_us;
+	uint64_t oom_kills;
 };
 
 struct cgroup {
@@ -51,7 +58,8 @@ struct cgroup_backend {
 	/* Makes what GROUP needs beside its v2 group. */
 	int (*make)(const struct cgroups *, struct cgroup *, struct err *);
 	int (*limit)(const struct cgroups *, const struct cgroup *, const struct cgroup_limits *, struct err *);
-	/* Fills in what does not come from the v2 core files; fields that cannot be read stay as they are. */
+	/* Fill in what does not come from the v2 core files; fields that cannot be read stay as they are. */
+	void (*state)(const struct cgroup *, struct cgroup_state *);
 	void (*usage)(const struct cgroup *, struct cgroup_usage *);
 	/* Removes what make() made; -EBUSY: try again later. */
 	int (*remove)(const struct cgroups *, const char *name);
@@ -97,7 +105,8 @@ void cgroup_kill(const struct cgroup *group);
 /* Lets a frozen group go on. */
 void cgroup_thaw(const struct cgroup *group);
 
-/* What it uses and used; unreadable values are 0. */
+/* Unreadable values are 0. */
+void cgroup_read_state(const struct cgroups *groups, const struct cgroup *group, struct cgroup_state *ret_state);
 void cgroup_read_usage(const struct cgroups *groups, const struct cgroup *group, struct cgroup_usage *ret_usage);
 
 /* Removes the (empty) group everywhere. 0, or -EBUSY: try again later. */

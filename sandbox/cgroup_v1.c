@@ -54,12 +54,16 @@ static int limit(const struct cgroups *groups, const struct cgroup *group, const
 	return r;
 }
 
+static void state(const struct cgroup *group, struct cgroup_state *s)
+{
+	s->memory_bytes = cgroup_number(group->v1_fds[MEMORY], "memory.usage_in_bytes", NULL);
+	s->tasks = (uint32_t)cgroup_number(group->v1_fds[PIDS], "pids.current", NULL);
+}
+
 static void usage(const struct cgroup *group, struct cgroup_usage *u)
 {
-	u->memory_bytes = cgroup_number(group->v1_fds[MEMORY], "memory.usage_in_bytes", NULL);
 	u->memory_peak_bytes = cgroup_number(group->v1_fds[MEMORY], "memory.max_usage_in_bytes", NULL);
 	u->oom_kills = cgroup_number(group->v1_fds[MEMORY], "memory.oom_control", "oom_kill");
-	u->tasks = (uint32_t)cgroup_number(group->v1_fds[PIDS], "pids.current", NULL);
 }
 
 static int remove_rest(const struct cgroups *groups, const char *name)
@@ -72,4 +76,4 @@ static int remove_rest(const struct cgroups *groups, const char *name)
 	return r;
 }
 
-const struct cgroup_backend cgroup_backend_hybrid = {"hybrid", make, limit, usage, remove_rest};
+const struct cgroup_backend cgroup_backend_hybrid = {"hybrid", make, limit, state, usage, remove_rest};

@@ -32,12 +32,16 @@ static int limit(const struct cgroups *groups, const struct cgroup *group, const
 	return file_write(group->v2_fd, "cpu.max", quota, err);
 }
 
+static void state(const struct cgroup *group, struct cgroup_state *s)
+{
+	s->memory_bytes = cgroup_number(group->v2_fd, "memory.current", NULL);
+	s->tasks = (uint32_t)cgroup_number(group->v2_fd, "pids.current", NULL);
+}
+
 static void usage(const struct cgroup *group, struct cgroup_usage *u)
 {
-	u->memory_bytes = cgroup_number(group->v2_fd, "memory.current", NULL);
 	u->memory_peak_bytes = cgroup_number(group->v2_fd, "memory.peak", NULL);
 	u->oom_kills = cgroup_number(group->v2_fd, "memory.events", "oom_kill");
-	u->tasks = (uint32_t)cgroup_number(group->v2_fd, "pids.current", NULL);
 }
 
 static int remove_rest(const struct cgroups *groups, const char *name)
@@ -47,4 +51,4 @@ static int remove_rest(const struct cgroups *groups, const char *name)
 	return 0;
 }
 
-const struct cgroup_backend cgroup_backend_v2 = {"v2", make, limit, usage, remove_rest};
+const struct cgroup_backend cgroup_backend_v2 = {"v2", make, limit, state, usage, remove_rest};

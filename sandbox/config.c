@@ -48,6 +48,9 @@ static const struct key keys[] = {
 	KEY(network_allow, KIND_TEXT, true),
 	KEY(network_host, KIND_TEXT, true),
 	KEY(connections_max, KIND_NUMBER, false),
+	KEY(max_disk_bytes, KIND_SIZE, true),
+	KEY(max_pids, KIND_NUMBER, true),
+	KEY(max_cpu_percent, KIND_NUMBER, true),
 	KEY(profile_drivers, KIND_TEXT, true),
 };
 
@@ -119,6 +122,8 @@ int sandbox_config_check(const struct sandbox_config *config, struct err *err)
 	if (config->store_base < UID_BASE_MIN || config->store_base > UINT32_MAX - BLOCK_IDS)
 		return err_set(err, EINVAL, "store_base %u: ids must be %u to %u", config->store_base, UID_BASE_MIN,
 			       UINT32_MAX - BLOCK_IDS);
+	if (config->max_disk_bytes && config->max_disk_bytes < MIB)
+		return err_set(err, EINVAL, "max_disk_bytes is less than 1 MiB");
 	if (config->memory_bytes < MEMORY_MIN || config->disk_bytes < MIB || config->pids_max == 0)
 		return err_set(err, EINVAL, "memory_bytes, disk_bytes or pids_max is too small");
 	return 0;

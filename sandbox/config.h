@@ -18,6 +18,8 @@ struct sandbox_config {
 	uint32_t store_base;			      /* host id that layer files of id 0 have */
 	uint64_t memory_bytes, disk_bytes, shm_bytes; /* defaults of an instance */
 	uint32_t pids_max;
+	uint64_t max_disk_bytes; /* what a request gets at most; 0: what it asks for */
+	uint32_t max_pids, max_cpu_percent;
 	uint64_t birth_timeout_us;
 	uint32_t pool_max;	   /* containers that wait for a call, at most */
 	uint64_t pool_idle_us;	   /* after which those that nobody needed are given back */

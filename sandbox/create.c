@@ -91,6 +91,12 @@ static int judge_texts(struct spawn_command *what, char *cwd, const char **ret_p
 	return 0;
 }
 
+/* MAXIMUM 0: none. No VALUE is more than any. */
+static uint64_t at_most(uint64_t value, uint64_t maximum)
+{
+	return maximum && (value == 0 || value > maximum) ? maximum : value;
+}
+
 int create_parse(const struct sandbox_config *config, struct ipc_message *message, struct create_request *ret_request,
 		 const char **ret_phase, struct err *err)
 {
@@ -113,11 +119,12 @@ int create_parse(const struct sandbox_config *config, struct ipc_message *messag
 		r = judge_numbers(&c, ret_phase, err);
 	if (r < 0)
 		return r;
-	disk_bytes = c.disk_bytes ? c.disk_bytes : config->disk_bytes;
+	disk_bytes = at_most(c.disk_bytes ? c.disk_bytes : config->disk_bytes, config->max_disk_bytes);
 	request->limits = (struct cgroup_limits){
 		.memory_bytes = c.memory_bytes ? c.memory_bytes : config->memory_bytes,
-		.tasks = (c.pids_max ? c.pids_max : config->pids_max) + INIT_AND_MAIN,
-		.cpu_percent = c.cpu_percent,
+		.tasks =
+			(uint32_t)at_most(c.pids_max ? c.pids_max : config->pids_max, config->max_pids) + INIT_AND_MAIN,
+		.cpu_percent = (uint32_t)at_most(c.cpu_percent, config->max_cpu_percent),
 	};
 	request->what = (struct spawn_command){
 		.command = {.n_args = c.n_args,

@@ -32,12 +32,18 @@ static bool is_waiting(const struct instance *instance, enum sbx_network network
 	return instance->state == INSTANCE_PREPARING && instance->network == network;
 }
 
+/* The one that waits the longest: it is the readiest. */
 static struct instance *find(const struct pool *pool, enum sbx_network network)
 {
-	for (unsigned i = 0; i < pool->instances->n; i++)
-		if (is_waiting(pool->instances->list[i], network))
-			return pool->instances->list[i];
-	return NULL;
+	struct instance *oldest = NULL;
+
+	for (unsigned i = 0; i < pool->instances->n; i++) {
+		struct instance *instance = pool->instances->list[i];
+
+		if (is_waiting(instance, network) && (!oldest || instance->id < oldest->id))
+			oldest = instance;
+	}
+	return oldest;
 }
 
 static struct instance *find_any(const struct pool *pool)

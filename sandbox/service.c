@@ -252,7 +252,7 @@ static void handle_stat(struct service *service, uint64_t id, const struct sbx_s
 {
 	struct instance *instance = instances_find(&service->instances, body->instance);
 	struct sbx_stated reply = {.instance = body->instance};
-	struct cgroup_usage usage;
+	struct cgroup_state state;
 	struct err failure = ERR_INIT;
 
 	if (!instance || instance->owner != service->api_generation || instance->state == INSTANCE_REMOVING) {
@@ -260,11 +260,11 @@ static void handle_stat(struct service *service, uint64_t id, const struct sbx_s
 		send_failed(service, id, "instance", &failure);
 		return;
 	}
-	cgroup_read_usage(&service->groups, &instance->group, &usage);
-	reply.memory_bytes = usage.memory_bytes;
-	reply.cpu_us = usage.cpu_us;
-	reply.tasks = usage.tasks;
-	reply.frozen = usage.frozen;
+	cgroup_read_state(&service->groups, &instance->group, &state);
+	reply.memory_bytes = state.memory_bytes;
+	reply.cpu_us = state.cpu_us;
+	reply.tasks = state.tasks;
+	reply.frozen = state.frozen;
 	(void)snprintf(reply.cgroup, sizeof(reply.cgroup), "%s%s%s", service->groups.below,
 		       service->groups.below[0] ? "/" : "", instance->group.name);
 	send_api(service, &(struct ipc_out){.type = SBX_STATED, .id = id, .body = &reply, .body_size = sizeof(reply)});

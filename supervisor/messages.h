@@ -224,8 +224,9 @@ struct sbx_allow {
 
 struct sbx_create {
 	uint32_t n_layers, n_args, n_env;
-	uint32_t network;      /* enum sbx_network */
-	uint32_t uid, gid;     /* inside, 0..65534 */
+	uint32_t network;  /* enum sbx_network */
+	uint32_t uid, gid; /* inside, 0..65534 */
+	/* The operator may have set maxima, to which these are brought down. */
 	uint32_t pids_max;     /* 0: the operator's default */
 	uint32_t cpu_percent;  /* of one CPU; 0: no quota */
 	uint64_t memory_bytes; /* memory and swap together; 0: the operator's default */

@@ -14,7 +14,7 @@
 
 static struct ipc_message message;
 static struct create_request request;
-static struct sandbox_config config;
+static struct sandbox_config config, maxima;
 
 static const char *const good_texts[] = {"/", "host", "label", "/bin/true", "A=b"};
 
@@ -25,6 +25,9 @@ static int parse(struct sbx_create *body, const char *const *texts, unsigned n_t
 	size_t used = 0;
 
 	sandbox_config_init(&config);
+	config.max_disk_bytes = maxima.max_disk_bytes;
+	config.max_pids = maxima.max_pids;
+	config.max_cpu_percent = maxima.max_cpu_percent;
 	err = ERR_INIT;
 	memcpy(message.payload, body, sizeof(*body));
 	for (unsigned i = 0; i < n_texts; i++)
@@ -54,6 +57,38 @@ START_TEST(defaults_are_filled_in)
 	ck_assert_str_eq(request.what.hostname, "host");
 	ck_assert_str_eq(request.what.arguments[0], "/bin/true");
 	ck_assert_str_eq(request.what.arguments[1], "A=b");
+}
+END_TEST
+
+START_TEST(what_is_asked_for_is_brought_down_to_the_maxima)
+{
+	const struct {
+		uint32_t pids, cpu, wanted_pids, wanted_cpu;
+		uint64_t disk, wanted_disk;
+	} rows[] = {
+		{10, 20, 10, 20, 2 * MIB, 2 * MIB},
+		{100, 100, 100, 100, 8 * MIB, 8 * MIB},
+		{101, 101, 100, 100, 9 * MIB, 8 * MIB},
+		/* No quota is more than any, and a default is no way around. */
+		{0, 0, 100, 100, 0, 8 * MIB},
+	};
+	const char *phase;
+
+	maxima = (struct sandbox_config){.max_disk_bytes = 8 * MIB, .max_pids = 100, .max_cpu_percent = 100};
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		ck_assert_int_eq(parse_good((struct sbx_create){.pids_max = rows[i].pids,
+								.cpu_percent = rows[i].cpu,
+								.disk_bytes = rows[i].disk},
+					    &phase),
+				 0);
+		ck_assert_uint_eq(request.limits.tasks, rows[i].wanted_pids + 1);
+		ck_assert_uint_eq(request.limits.cpu_percent, rows[i].wanted_cpu);
+		ck_assert_uint_eq(request.what.root.disk_bytes, rows[i].wanted_disk);
+	}
+	maxima = (struct sandbox_config){0};
+	ck_assert_int_eq(parse_good((struct sbx_create){.pids_max = 60000}, &phase), 0);
+	ck_assert_uint_eq(request.limits.tasks, 60001);
+	ck_assert_uint_eq(request.limits.cpu_percent, 0);
 }
 END_TEST
 
@@ -270,6 +305,7 @@ static Suite *make_suite(void)
 	TCase *all = tcase_create("all");
 
 	tcase_add_test(all, defaults_are_filled_in);
+	tcase_add_test(all, what_is_asked_for_is_brought_down_to_the_maxima);
 	tcase_add_test(all, counts_that_do_not_fit_are_violations);
 	tcase_add_test(all, values_out_of_range_are_refused);
 	tcase_add_test(all, texts_are_judged);
