@@ -72,34 +72,6 @@ static void schedule(struct instances *table)
 	(void)loop_timer_set(table->timer_fd, first_us, NULL);
 }
 
-int instance_new(struct instances *table, struct instance **ret_instance, struct err *err)
-{
-	struct instance *instance;
-	int r;
-
-	if (table->n == table->max)
-		return err_set(err, EUSERS, "all %u instances are in use (ids_blocks)", table->max);
-	instance = calloc(1, sizeof(*instance));
-	if (!instance)
-		return err_sys(err, ENOMEM, "make an instance");
-	r = ids_lease(table->ids, &instance->block, err);
-	if (r < 0) {
-		free(instance);
-		return r;
-	}
-	instance->table = table;
-	instance->id = ++table->next_id;
-	instance->uid_base = ids_base(table->ids, instance->block);
-	instance->pid_fd = instance->socket_fd = -1;
-	instance->pid_watch.fd = instance->socket_watch.fd = -1;
-	instance->group.v2_fd = instance->group.freeze_fd = -1;
-	for (unsigned i = 0; i < 3; i++)
-		instance->stdio_fds[i] = -1;
-	table->list[table->n++] = instance;
-	*ret_instance = instance;
-	return 0;
-}
-
 void instance_set_state(struct instance *instance, enum instance_state state, uint64_t deadline_us)
 {
 	instance->state = state;
@@ -137,6 +109,45 @@ static void try_remove(struct instance *instance)
 	free(instance);
 	if (table->n == 0)
 		table->events->empty(table->context);
+}
+
+/* Removal waits for a quiet moment, unless its places are needed. */
+static void remove_ended(struct instances *table)
+{
+	/* From the end: removal moves the last one into the gap. */
+	for (unsigned i = table->n; i-- > 0;)
+		if (i < table->n && table->list[i]->state == INSTANCE_REMOVING)
+			try_remove(table->list[i]);
+}
+
+int instance_new(struct instances *table, struct instance **ret_instance, struct err *err)
+{
+	struct instance *instance;
+	int r;
+
+	if (table->n == table->max)
+		remove_ended(table);
+	if (table->n == table->max)
+		return err_set(err, EUSERS, "all %u instances are in use (ids_blocks)", table->max);
+	instance = calloc(1, sizeof(*instance));
+	if (!instance)
+		return err_sys(err, ENOMEM, "make an instance");
+	r = ids_lease(table->ids, &instance->block, err);
+	if (r < 0) {
+		free(instance);
+		return r;
+	}
+	instance->table = table;
+	instance->id = ++table->next_id;
+	instance->uid_base = ids_base(table->ids, instance->block);
+	instance->pid_fd = instance->socket_fd = -1;
+	instance->pid_watch.fd = instance->socket_watch.fd = -1;
+	instance->group.v2_fd = instance->group.freeze_fd = -1;
+	for (unsigned i = 0; i < 3; i++)
+		instance->stdio_fds[i] = -1;
+	table->list[table->n++] = instance;
+	*ret_instance = instance;
+	return 0;
 }
 
 void instance_discard(struct instance *instance)

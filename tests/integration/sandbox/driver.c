@@ -308,6 +308,7 @@ static json_t *op_run(json_t *o)
 static json_t *op_burst(json_t *o)
 {
 	unsigned count = (unsigned)number(o, "count"), warm = 0, created = 0, failed = 0, good = 0, ended = 0;
+	char why[ERR_TEXT_MAX] = "";
 	struct err err = ERR_INIT;
 	uint64_t id;
 
@@ -329,11 +330,12 @@ static json_t *op_burst(json_t *o)
 			good += b->end == SBX_END_EXIT && b->exit_code == 0;
 		} else {
 			failed++;
+			(void)str_copy(why, sizeof(why), ((const struct msg_failed *)(const void *)m->payload)->text);
 		}
 		ipc_message_done(m);
 	}
-	return json_pack("{s:i,s:i,s:i,s:i}", "created", (int)created, "failed", (int)failed, "warm", (int)warm, "good",
-			 (int)good);
+	return json_pack("{s:i,s:i,s:i,s:i,s:s}", "created", (int)created, "failed", (int)failed, "warm", (int)warm,
+			 "good", (int)good, "why", why);
 }
 
 static json_t *op_kill(json_t *o)
