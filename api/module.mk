@@ -33,8 +33,10 @@ $(foreach f,$(API_FUZZ),$(eval $(call fuzz_target,$(f),tests/fuzz/$(f).c,api com
 
 # The function of tests/integration/test_hot.py.
 $(eval $(call program,tests/integration/hot/function,tests/integration/hot/function.c,,,-static -fno-sanitize=all))
+EXTRA_CFLAGS_tests/integration/hot/function.c := -fno-sanitize=all
 TEST_PROGRAMS += $(BUILD)/tests/integration/hot/function
 
 # The function that tests/bench/run calls.
 $(eval $(call program,tests/bench/echo,tests/bench/echo.c,,,-static -fno-sanitize=all))
+EXTRA_CFLAGS_tests/bench/echo.c := -fno-sanitize=all
 BENCHES += $(BUILD)/tests/bench/echo

@@ -82,11 +82,13 @@ void text_printf(struct text *text, const char *format, ...)
 	text->length += (size_t)n;
 }
 
-/* Length of the well-formed UTF-8 sequence at AT, 0 when there is none. */
-static size_t utf8_length(const unsigned char *at)
+/* Length of the well-formed UTF-8 sequence at AT, 0 when there is none before END. */
+static size_t utf8_length(const unsigned char *at, const unsigned char *end)
 {
 	size_t n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
 
+	if (n > (size_t)(end - at))
+		return 0;
 	for (size_t i = 1; i < n; i++)
 		if ((at[i] & 0xc0) != 0x80)
 			return 0;
@@ -113,7 +115,7 @@ bool text_json_bytes(struct text *text, const void *bytes, size_t length)
 		text_add(text, plain, (size_t)(at - plain));
 		if (at == end)
 			break;
-		n = utf8_length(at);
+		n = utf8_length(at, end);
 		if (*at == '"' || *at == '\\')
 			text_add(text, (const char[]){'\\', (char)*at}, 2);
 		else if (*at == '\n')

@@ -26,6 +26,7 @@ struct http_reader {
 	size_t n_at;
 	size_t room_at;
 	bool in_value;
+	bool has_head; /* headers that follow a chunked body are not the call's */
 	bool complete;
 	struct buffer body;
 	struct http_call call;
@@ -44,7 +45,7 @@ static int on_begin(http_parser *p)
 		buffer_release(&r->body);
 	buffer_clear(&r->body);
 	r->n_at = 0;
-	r->in_value = false;
+	r->in_value = r->has_head = false;
 	r->complete = false;
 	r->call.too_large = false;
 	return 0;
@@ -74,6 +75,8 @@ static int on_field(http_parser *p, const char *piece, size_t length)
 {
 	struct http_reader *r = p->data;
 
+	if (r->has_head)
+		return 0;
 	if ((r->in_value || r->n_at == 0) && add_field(r) < 0)
 		return -1;
 	r->in_value = false;
@@ -85,6 +88,8 @@ static int on_value(http_parser *p, const char *piece, size_t length)
 {
 	struct http_reader *r = p->data;
 
+	if (r->has_head)
+		return 0;
 	if (!r->in_value) {
 		buffer_append(&r->head, "", 1);
 		r->at[r->n_at - 1].value = r->head.length;
@@ -98,6 +103,7 @@ static int on_head(http_parser *p)
 {
 	struct http_reader *r = p->data;
 
+	r->has_head = true;
 	if (r->n_at > 0)
 		buffer_append(&r->head, "", 1);
 	if (p->content_length != UINT64_MAX && p->content_length > r->body_max)

@@ -1,4 +1,7 @@
 #include "api/model.h"
+#include "api/text.h"
+
+#include "supervisor/util.h"
 
 #include <string.h>
 
@@ -220,6 +223,28 @@ START_TEST(app_config_is_null_until_it_is_given)
 }
 END_TEST
 
+/* What lies behind the bytes is not theirs, also where it would make a sequence whole. */
+START_TEST(bytes_end_where_they_end)
+{
+	static const char bytes[] = "\xe7\x80\x80\xf0\x90\x80\x80";
+	static const struct {
+		size_t from, length;
+		bool whole;
+		const char *wanted;
+	} rows[] = {
+		{0, 3, true, "\"\xe7\x80\x80\""},     {0, 2, false, "\"\\ufffd\\ufffd\""}, {0, 1, false, "\"\\ufffd\""},
+		{3, 4, true, "\"\xf0\x90\x80\x80\""}, {3, 1, false, "\"\\ufffd\""},	   {0, 0, true, "\"\""},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		_cleanup_(text_done) struct text text = {0};
+
+		ck_assert(text_json_bytes(&text, bytes + rows[i].from, rows[i].length) == rows[i].whole);
+		ck_assert_str_eq(text.data, rows[i].wanted);
+	}
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("model");
@@ -233,6 +258,7 @@ static Suite *make_suite(void)
 	tcase_add_test(all, a_route_has_its_defaults_and_its_order);
 	tcase_add_test(all, patches_merge);
 	tcase_add_test(all, app_config_is_null_until_it_is_given);
+	tcase_add_test(all, bytes_end_where_they_end);
 	suite_add_tcase(suite, all);
 	return suite;
 }
