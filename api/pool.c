@@ -5,6 +5,13 @@
 #include <stddef.h>
 #include <string.h>
 
+/*
+ * A call that gets its member while another gives it back may fail at once, and give it back itself. So many of them in
+ * one another; the next one gets it by way of the mailbox.
+ */
+#define NESTED_MAX 8
+static _Thread_local unsigned nested;
+
 /* --- what the functions below have in common; all with the lock held ---------------------------------------------- */
 
 static void run_done(struct worker_task *task)
@@ -267,8 +274,7 @@ static struct pool_wait *take_starting(struct pool *pool)
 {
 	struct pool_wait *wait;
 
-	TAILQ_FOREACH(wait, &pool->starting, link)
-	{
+	for (wait = TAILQ_FIRST(&pool->starting); wait; wait = TAILQ_NEXT(wait, link)) {
 		if (!wait->withdraw(wait))
 			continue;
 		TAILQ_REMOVE(&pool->starting, wait, link);
@@ -303,7 +309,7 @@ static struct pool_wait *hand_over(struct pool *pool, struct pool_member *member
 		fail_way(member, false);
 		return NULL;
 	}
-	if (wait->worker == member->worker) {
+	if (wait->worker == member->worker && nested < NESTED_MAX) {
 		wait->member = member;
 		return wait;
 	}
@@ -327,8 +333,10 @@ void pool_release(struct pool_member *member)
 	}
 	give_place(pool);
 	pthread_mutex_unlock(&pool->lock);
+	nested++;
 	if (wait)
 		wait->done(wait);
+	nested--;
 }
 
 bool pool_drop(struct pool_member *member)
@@ -450,8 +458,7 @@ static void look_at_idle(struct pool *pool, struct pool_members *idle, uint64_t 
 
 	while ((member = TAILQ_LAST(idle, pool_members)) != NULL && now_us >= member->idle_since_us + pool->idle_us)
 		end_idle(pool, member);
-	TAILQ_FOREACH_REVERSE(member, idle, pool_members, link)
-	{
+	for (; member; member = TAILQ_PREV(member, pool_members, link)) {
 		if (now_us < member->idle_since_us + POOL_FREEZE_US)
 			break;
 		if (member->frozen)
@@ -466,8 +473,7 @@ void pools_tick(struct pools *pools, uint64_t now_us)
 	struct pool *pool;
 
 	pthread_mutex_lock(&pools->lock);
-	TAILQ_FOREACH(pool, &pools->list, link)
-	{
+	for (pool = TAILQ_FIRST(&pools->list); pool; pool = TAILQ_NEXT(pool, link)) {
 		pthread_mutex_lock(&pool->lock);
 		for (unsigned i = 0; pool->loops && i < POOL_LOOPS_MAX; i++)
 			look_at_idle(pool, &pool->idle[i], now_us);
@@ -476,19 +482,26 @@ void pools_tick(struct pools *pools, uint64_t now_us)
 	pthread_mutex_unlock(&pools->lock);
 }
 
+/* The member of a list that has been idle the longest. */
+static struct pool_member *last_of(struct pool_members *idle, bool with_gpu)
+{
+	struct pool_member *member = TAILQ_LAST(idle, pool_members);
+
+	while (member && with_gpu && !member->has_gpu)
+		member = TAILQ_PREV(member, pool_members, link);
+	return member;
+}
+
 static struct pool_member *oldest_of(struct pool *pool, bool with_gpu)
 {
-	struct pool_member *oldest = NULL, *member;
+	struct pool_member *oldest = NULL;
 
-	for (unsigned i = 0; pool->loops && i < POOL_LOOPS_MAX; i++)
-		TAILQ_FOREACH_REVERSE(member, &pool->idle[i], pool_members, link)
-		{
-			if (with_gpu && !member->has_gpu)
-				continue;
-			if (!oldest || member->idle_since_us < oldest->idle_since_us)
-				oldest = member;
-			break;
-		}
+	for (unsigned i = 0; pool->loops && i < POOL_LOOPS_MAX; i++) {
+		struct pool_member *member = last_of(&pool->idle[i], with_gpu);
+
+		if (member && (!oldest || member->idle_since_us < oldest->idle_since_us))
+			oldest = member;
+	}
 	return oldest;
 }
 
@@ -498,8 +511,7 @@ static struct pool *lock_oldest(struct pools *pools, bool with_gpu)
 	struct pool *found = NULL, *pool;
 	uint64_t since_us = UINT64_MAX;
 
-	TAILQ_FOREACH(pool, &pools->list, link)
-	{
+	for (pool = TAILQ_FIRST(&pools->list); pool; pool = TAILQ_NEXT(pool, link)) {
 		const struct pool_member *member;
 
 		pthread_mutex_lock(&pool->lock);
@@ -559,8 +571,7 @@ void pools_drain(struct pools *pools)
 
 	atomic_store(&pools->closed, true);
 	pthread_mutex_lock(&pools->lock);
-	TAILQ_FOREACH(pool, &pools->list, link)
-	{
+	for (pool = TAILQ_FIRST(&pools->list); pool; pool = TAILQ_NEXT(pool, link)) {
 		pthread_mutex_lock(&pool->lock);
 		end_all_idle(pool);
 		pthread_mutex_unlock(&pool->lock);

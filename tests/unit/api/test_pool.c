@@ -67,7 +67,8 @@ static void ended(struct pool_member *member)
 	note('.', name_of(member));
 }
 
-static const struct pool_operations operations = {.leave = leave, .arrive = arrive, .freeze = freeze, .end = end, .ended = ended};
+static const struct pool_operations operations = {
+	.leave = leave, .arrive = arrive, .freeze = freeze, .end = end, .ended = ended};
 
 static void on_done(struct pool_wait *wait)
 {
@@ -208,6 +209,37 @@ START_TEST(line_is_served_in_order_over_all_loops)
 	}
 	expect("<a>a!2<a>a!3<a>a!4");
 	pool_release(&a.member);
+	ck_assert_int_eq(a.member.state, POOL_IDLE);
+	close_pool();
+}
+END_TEST
+
+/* Fails as soon as it gets its member, and gives it back. */
+static void on_done_and_over(struct pool_wait *wait)
+{
+	on_done(wait);
+	pool_release(wait->member);
+}
+
+START_TEST(line_of_calls_that_end_at_once_is_not_served_in_one_another)
+{
+	static struct call calls[100];
+	struct member a;
+
+	open_pool(1);
+	start(&a, 'a', 0);
+	for (unsigned i = 0; i < ARRAY_LEN(calls); i++) {
+		calls[i] = call('1', 0);
+		calls[i].wait.done = on_done_and_over;
+		ck_assert_int_eq(enter(&calls[i]), -EINPROGRESS);
+	}
+	pool_release(&a.member);
+	expect("!1!1!1!1!1!1!1!1<a");
+	for (unsigned i = 0; !calls[ARRAY_LEN(calls) - 1].done; i++) {
+		ck_assert_uint_lt(i, ARRAY_LEN(calls));
+		run(0);
+		events[0] = '\0';
+	}
 	ck_assert_int_eq(a.member.state, POOL_IDLE);
 	close_pool();
 }
@@ -602,6 +634,7 @@ static Suite *make_suite(void)
 	tcase_add_test(one, idle_member_of_the_own_loop_is_taken_latest_first);
 	tcase_add_test(one, member_of_another_loop_is_taken_over_instead_of_starting_one);
 	tcase_add_test(one, line_is_served_in_order_over_all_loops);
+	tcase_add_test(one, line_of_calls_that_end_at_once_is_not_served_in_one_another);
 	tcase_add_test(one, line_is_bounded_and_can_be_left);
 	tcase_add_test(one, place_of_a_dropped_member_goes_to_the_first_of_the_line);
 	tcase_add_test(one, replaced_member_keeps_its_place);
