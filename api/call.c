@@ -189,6 +189,9 @@ static void log_failure(struct call *call, const struct call_end *end)
 
 void call_end(struct call *call, const struct call_end *end)
 {
+	/* From here on the output is the connection's. */
+	if (call->output_counted > 0)
+		atomic_fetch_sub(&call->loop->api->http.buffered, call->output_counted);
 	if (end->message)
 		log_failure(call, end);
 	else

@@ -89,6 +89,7 @@ struct call {
 	uint64_t bytes_in;
 	struct event *timer;
 	bool is_queued, is_running; /* in the counters */
+	size_t output_counted;	    /* of the output, in what all requests buffer */
 	uint64_t received_us, admitted_us, executed_us;
 };
 

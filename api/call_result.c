@@ -6,8 +6,9 @@
 #include <signal.h>
 #include <string.h>
 
-#define EXIT_OF_KILLED 137    /* 128 + SIGKILL: what the original reports when memory runs out */
-#define END_US	       200000 /* between the end of a function's output and the report of its exit */
+#define OUTPUT_UNCOUNTED (64 << 10)
+#define EXIT_OF_KILLED	 137	/* 128 + SIGKILL: what the original reports when memory runs out */
+#define END_US		 200000 /* between the end of a function's output and the report of its exit */
 
 /* --- what the instance does --------------------------------------------------------------------------------------- */
 
@@ -45,6 +46,27 @@ static void finish(struct call *call, bool more, int unread)
 	succeed(call, call->answer.status);
 }
 
+/*
+ * What large outputs take together is bounded, with all else that is buffered: they grow at the pace of their
+ * functions, however few are read. False: the call has ended.
+ */
+static bool count_output(struct call *call)
+{
+	struct http_shared *http = &call->loop->api->http;
+	size_t length = evbuffer_get_length(call->output), more;
+
+	if (length <= MAX(call->output_counted, (size_t)OUTPUT_UNCOUNTED))
+		return true;
+	more = length - call->output_counted;
+	if (atomic_fetch_add(&http->buffered, more) + more > call->loop->settings.http.buffered_bytes) {
+		atomic_fetch_sub(&http->buffered, more);
+		give_up(call, CALL_BROKEN, 503, "Too many answers are being made, try again");
+		return false;
+	}
+	call->output_counted = length;
+	return true;
+}
+
 static bool on_framed_output(struct call *call, const void *bytes, size_t length)
 {
 	struct err err = ERR_INIT;
@@ -63,7 +85,7 @@ static bool on_framed_output(struct call *call, const void *bytes, size_t length
 		finish(call, used < length, unread);
 	else if (r < 0)
 		give_up(call, CALL_FAILED, 502, err.text);
-	return r == 0;
+	return r == 0 && count_output(call);
 }
 
 static bool on_output(void *context, const void *bytes, size_t length)
@@ -84,7 +106,7 @@ static bool on_output(void *context, const void *bytes, size_t length)
 		give_up(call, CALL_BROKEN, 503, "ferrite is out of memory");
 		return false;
 	}
-	return true;
+	return count_output(call);
 }
 
 static void set_timer(struct call *call, uint64_t after_us)

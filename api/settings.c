@@ -184,6 +184,9 @@ static int set_limit(struct settings *settings, const char *key, const char *val
 		settings->max_waiting = r < 0 ? settings->max_waiting : (unsigned)number;
 	} else if (strcmp(key, "network_default") == 0) {
 		settings->network = strcmp(value, "none") == 0 ? SBX_NETWORK_NONE : SBX_NETWORK_BRIDGE;
+	} else if (strcmp(key, "max_buffered_bytes") == 0) {
+		r = set_size(&number, value, err);
+		settings->http.buffered_bytes = r < 0 ? settings->http.buffered_bytes : (size_t)number;
 	} else if (strcmp(key, "max_output_bytes") == 0) {
 		r = set_size(&settings->max_output_bytes, value, err);
 	} else if (strcmp(key, "max_image_bytes") == 0) {

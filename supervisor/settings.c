@@ -103,6 +103,9 @@ static const struct row rows[SETTING_MAX] = {
 				    .doc = "largest body of a call"},
 	[SETTING_MAX_SPOOL_BYTES] = {"max_spool_bytes", BYTES, true, TO(PEER_API), MIB, 1ull << 50, "",
 				     .doc = "bodies of calls and uploads that wait in files below state_dir, together"},
+	[SETTING_MAX_BUFFERED_BYTES] =
+		{"max_buffered_bytes", BYTES, true, TO(PEER_API), MIB, 1ull << 40,
+		 "", .doc = "what large headers, bodies and answers take of ferrite-api's memory together"},
 	[SETTING_MAX_OUTPUT_BYTES] = {"max_output_bytes", BYTES, true, TO(PEER_API), 1024, 1ull << 40, "64MiB",
 				      .doc = "largest answer of a function"},
 	[SETTING_HISTORY_CALLS] = {"history_calls", NUMBER, true, TO(PEER_API), 0, 100000, "1000",

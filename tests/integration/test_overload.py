@@ -277,6 +277,38 @@ def test_the_line_is_bounded():
     wait_for(lambda: service().instances() == [], "it was stopped")
 
 
+def test_answers_in_memory_are_bounded():
+    """Functions that write much and do not end, then clients that do not read: some get through, others are told."""
+    with harness.Service(environment={**SETTINGS, "FERRITE_MAX_BUFFERED_BYTES": "40MiB"}) as small, contextlib.ExitStack() as stack:
+        small.import_image("overload:1", shell_image(f"head -c {16 << 20} /dev/zero; sleep 60"))
+        small.import_image("overload:2", shell_image(f"head -c {16 << 20} /dev/zero"))
+        small.create_route("o", "/write", "overload:1", memory=16, timeout=60)
+        small.create_route("o", "/read", "overload:2", memory=16)
+
+        def ask(path):
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=30))
+            sock.sendall(f"GET /r/o/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            return sock
+
+        message = "Too many answers are being made, try again"
+        writers = [ask("write") for _ in range(6)]
+        with selectors.DefaultSelector() as selector:
+            for sock in writers:
+                selector.register(sock, selectors.EVENT_READ)
+            told = [key.fileobj for key, _ in selector.select(30)]
+        check(told, "nobody was told")
+        status, headers, body = answers(told[0])[0]
+        equal((status, json.loads(body)["error"]["message"], headers["Retry-After"]), (503, message, "1"), "answer")
+        for sock in writers:
+            sock.close()
+        wait_for(lambda: small.instances() == [], "the writers are gone")
+        equal(len(answers(ask("read"))[0][2]), 16 << 20, "there is room again")
+        readers = [ask("read") for _ in range(12)]
+        wait_for(lambda: small.instances() == [] and small.request("GET", "/stats").json["Queue"] == 0, "all ended")
+        statuses = {sock.recv(12, socket.MSG_PEEK) for sock in readers}
+        check(b"HTTP/1.1 503" in statuses and b"HTTP/1.1 200" in statuses, f"{statuses}")
+
+
 def test_connections_are_bounded():
     """Where none is idle, a connection too many gets an answer."""
     with harness.Service(environment={**SETTINGS, "FERRITE_MAX_CONNECTIONS": "20"}) as small:
