@@ -141,6 +141,15 @@ static void on_body(struct http_request *request)
 	submission_free(submission);
 }
 
+/* A GET carries its payload in the query; a body it may have is not one. */
+static bool on_ignored(struct http_request *request, const void *bytes, size_t length)
+{
+	(void)request;
+	(void)bytes;
+	(void)length;
+	return true;
+}
+
 void async_call(struct http_request *request, struct function *function)
 {
 	struct submission *submission = calloc(1, sizeof(*submission));
@@ -156,5 +165,8 @@ void async_call(struct http_request *request, struct function *function)
 	submission->queue = (struct queue_request){.operation = QUEUE_PUT, .worker = &loop->worker, .done = on_put};
 	request->user = submission;
 	request->gone = on_gone_early;
-	http_collect(request, (size_t)loop->settings.max_task_bytes, on_body);
+	if (request->method == METHOD_GET)
+		http_stream(request, on_ignored, on_body);
+	else
+		http_collect(request, (size_t)loop->settings.max_task_bytes, on_body);
 }

@@ -105,7 +105,7 @@ def test_variables_and_payload_are_frozen(service):
     prepare(service, script, config={"k": "old"})
     service.request("PATCH", "/v1/apps/q/routes/a", {"route": {"config": {"k": "new"}}})
     submit(service, b"12345", headers={"X-Foo": "bar"})
-    submit(service, None, "/a?payload=12", method="GET")
+    submit(service, b"ignored", "/a?payload=12", method="GET")
     submit(service, b"1234567", method="PUT")
     wait_for(lambda: len(ran(service)) == 3, "three runs")
     equal(sorted(run.rsplit(",", 1)[0] for run in ran(service)),
