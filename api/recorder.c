@@ -6,10 +6,10 @@
 
 #include <string.h>
 
-#define INTERVAL_US  400000	  /* between two batches */
+#define INTERVAL_US  500000	  /* between two batches */
 #define TRIM_US	     60000000	  /* when nothing comes, so that what is too old goes */
-#define RECORDS_MAX  8192	  /* of one loop */
-#define BATCH	     4096	  /* this many are not kept waiting */
+#define RECORDS_MAX  16384	  /* of one loop */
+#define BATCH	     8192	  /* this many are not kept waiting */
 #define LOGS_MAX     (16ul << 20) /* bytes of captured logs of one loop */
 #define COMPLAINT_US 60000000	  /* a disk that is full stays full for a while */
 
