@@ -311,10 +311,10 @@ class Context:
 
     def new_app(self, name=None, **app):
         name = name or self.app
-        if name not in self.apps:
-            self.apps.append(name)
         answer = self.ask("POST", "/v1/apps", {"app": {"name": name, **app}})
         equal(answer.status, 200, f"creation of the app ({answer!r})")
+        if name not in self.apps:
+            self.apps.append(name)
         return answer.json["app"]
 
     def other_app(self):

@@ -121,6 +121,9 @@ def run_cases(chosen, options, report):
             thread.start()
         for thread in threads:
             thread.join()
+        # What goes wrong in a thread is reported nowhere else.
+        missing = len(chosen) - report.counts.total()
+        suite.check(missing == 0, f"{missing} cases have no result")
 
 
 def print_summary(cases):
@@ -159,7 +162,8 @@ def main():
     began = time.monotonic()
     try:
         run_cases(chosen, options, report)
-        report.add("ok", "the_services_end_and_leave_nothing") if not options.urls else None
+        if not options.urls:
+            report.add("ok", "the_services_end_and_leave_nothing")
     except AssertionError as problem:
         report.add("FAIL", "the_services_start_and_end", remark=str(problem))
     if not options.cases:
