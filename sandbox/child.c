@@ -107,11 +107,15 @@ static int limit_namespace(struct child *child, struct err *err)
 	return r;
 }
 
-static int detach_propagation(struct child *child, struct err *err)
+/*
+ * Nothing of ours goes out, but what the host unmounts goes away here, too: a container may wait for long, and would
+ * keep the host's disks in use.
+ */
+static int follow_host(struct child *child, struct err *err)
 {
 	(void)child;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys(err, errno, "make all mounts private");
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return err_sys(err, errno, "make all mounts followers");
 	return 0;
 }
 
@@ -305,6 +309,9 @@ static int pivot(struct child *child, struct err *err)
 		return err_sys(err, errno, "change the root");
 	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return err_sys(err, errno, "detach the old root");
+	/* Copies of the host's nodes and of a profile's files were followers like what they were copied from. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(err, errno, "make all mounts private");
 	if (statfs("/", &fs) < 0 || fs.f_type != OVERLAYFS_SUPER_MAGIC || stat("/", &root) < 0 ||
 	    stat("/..", &above) < 0 || root.st_ino != above.st_ino || root.st_dev != above.st_dev)
 		return err_set(err, EIO, "the new root is not the root");
@@ -343,8 +350,8 @@ static int change_directory(struct child *child, struct err *err)
 
 /* Of the first process. What may be charged to an instance comes after its groups. */
 static const struct step beginning[] = {
-	{"cgroup", enter_groups},	{"identity", become_root_inside}, {"quotas", limit_namespace},
-	{"mounts", detach_propagation}, {"keyring", join_new_session},
+	{"cgroup", enter_groups}, {"identity", become_root_inside}, {"quotas", limit_namespace},
+	{"mounts", follow_host},  {"keyring", join_new_session},
 };
 
 /* Of the init, beside the builder. */

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """The security table once more, in containers that waited in the pool; and the pool's own life. time limit: 600 s"""
 
+import functools
 import os
 import signal
+import subprocess
+import tempfile
 from pathlib import Path
 
 import harness
@@ -100,6 +103,29 @@ def test_it_outlives_who_asked():
         server.ask(op="channel", peer="api")
         equal(server.waiting_processes(), before, "the pool")
         equal(server.run("/bin/inspector", "exit", 3)["start"], "warm", "for the next owner")
+
+
+def test_it_keeps_no_disk_of_the_host_in_use():
+    run = functools.partial(subprocess.run, check=True)
+    # What is mounted on a shared mount: on a host with systemd everything is.
+    top = Path(tempfile.mkdtemp(prefix="ferrite-disk-"))
+    run(["mount", "-t", "tmpfs", "none", top])
+    try:
+        run(["mount", "--make-shared", top])
+        (top / "disk").mkdir()
+        run(["mount", "-t", "tmpfs", "none", top / "disk"])
+        with Sandbox(pool=1) as server:
+            wait_for(lambda: len(server.waiting_processes()) == 2, "an init and a builder", 10)
+            mounts = Path(f"/proc/{server.waiting_processes()[0]}/mountinfo")
+            check(f"{top}/disk" in mounts.read_text(), "it was built while the disk was there")
+            run(["umount", top / "disk"])
+            server.mounts = Path("/proc/self/mountinfo").read_text()
+            wait_for(lambda: f"{top}/disk" not in mounts.read_text(), "the disk to be free", 10)
+            text = server.inspect("mounts")
+            check("master:" not in text and "shared:" not in text, f"propagation: {text}")
+    finally:
+        run(["umount", "-R", top])
+        top.rmdir()
 
 
 def test_it_takes_no_range_from_requests():
