@@ -140,14 +140,13 @@ static int make_bridge(struct bridge *bridge, struct err *err)
 }
 
 /*
- * Packets of instances leave the machine only if it forwards packets. Where it does not, it is told to, and the rules
+ * Packets of instances leave the machine only if it forwards packets. Where it does not, it is told to, while the rules
  * keep it from forwarding anything else; a mark remembers that over a crash, so that it is told otherwise in the end.
  */
-static int become_router(struct bridge *bridge, struct err *err)
+static int plan_routing(struct bridge *bridge, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	_cleanup_fd_ int mark_fd = -1;
-	int r;
 
 	if (file_read(AT_FDCWD, FORWARDING, 16, &text, err) < 0)
 		return err->code;
@@ -158,9 +157,13 @@ static int become_router(struct bridge *bridge, struct err *err)
 	mark_fd = openat(bridge->state_fd, FORWARDING_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (mark_fd < 0)
 		return err_sys(err, errno, "remember that the machine did not forward packets");
-	r = file_write(AT_FDCWD, FORWARDING, "1", err);
-	bridge->router_ours = r == 0;
-	return r;
+	bridge->router_ours = true;
+	return 0;
+}
+
+static int become_router(const struct bridge *bridge, struct err *err)
+{
+	return bridge->router_ours ? file_write(AT_FDCWD, FORWARDING, "1", err) : 0;
 }
 
 static void stop_being_router(struct bridge *bridge)
@@ -176,8 +179,9 @@ static void take_away(struct bridge *bridge)
 {
 	if (bridge->route.socket)
 		(void)delete_link(&bridge->route, bridge->config->bridge, NULL);
-	firewall_close(&bridge->firewall);
+	/* Never a router without the rules. */
 	stop_being_router(bridge);
+	firewall_close(&bridge->firewall);
 	route_close(&bridge->route);
 	bridge->open = false;
 }
@@ -220,10 +224,12 @@ static int open_bridge(struct bridge *bridge, struct err *err)
 	if (r == 0)
 		r = make_bridge(bridge, err);
 	if (r == 0)
-		r = become_router(bridge, err);
-	/* The rules stand before the first port is there. */
+		r = plan_routing(bridge, err);
+	/* The rules stand before the first port is there, and before anything is forwarded. */
 	if (r == 0)
 		r = open_firewall(bridge, err);
+	if (r == 0)
+		r = become_router(bridge, err);
 	if (r < 0)
 		take_away(bridge);
 	bridge->open = r == 0;

@@ -30,13 +30,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BYTES_PER_INODE	 8192
-#define INODES_MIN	 1024
-#define OOM_SCORE_ADJUST "500" /* when the machine runs out of memory, functions go first */
+#define BYTES_PER_INODE 8192
+#define INODES_MIN	1024
 
 /*
- * What is counted against the maker of a user namespace, which is the host's root, beside whoever uses it: without a
- * limit of its own, one function could use up what all others and the host itself have.
+ * What is counted per user: without a limit of its own, a namespace would have what the host gives to each of its
+ * users.
  */
 static const struct {
 	const char *path, *value;
@@ -67,10 +66,6 @@ struct step {
 
 static int enter_groups(struct child *child, struct err *err)
 {
-	int r = file_write(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE_ADJUST, err);
-
-	if (r < 0)
-		return r;
 	for (unsigned i = 0; i < child->start.n_groups; i++) {
 		if (write(child->start.group_fds[i], "0", 1) != 1)
 			return err_sys(err, errno, "enter control group %u", i);

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -21,6 +22,7 @@
 
 #define INIT_NAME	 "ferrite-init"
 #define STAGE_NAME	 "stage"
+#define OOM_SCORE_ADJUST "500"	/* when the machine runs out of memory, functions go first */
 #define SOCKET_SEND_SIZE 212992 /* the kernel doubles it: room for the largest profile and the largest command */
 
 /* The cgroup namespace is missing here: the process makes it once it is inside its groups. */
@@ -80,10 +82,13 @@ int spawn_open(struct spawn *spawn, const struct sandbox_config *config, struct 
 	*spawn = (struct spawn){
 		.config = config, .groups = groups, .bridge = bridge, .proc_fd = -1, .init_fd = -1, .program_fd = -1};
 	spawn->namespaces = NAMESPACES | (access("/proc/self/ns/time", F_OK) == 0 ? CLONE_NEWTIME : 0);
+	if (prctl(PR_GET_PDEATHSIG, &spawn->death_signal, 0, 0, 0) < 0)
+		return err_sys(err, errno, "read the parent-death signal");
 	spawn->message = malloc(sizeof(*spawn->message));
 	spawn->texts = malloc(IPC_PAYLOAD_MAX);
 	spawn->idmap_fds = malloc(config->ids_blocks * sizeof(int));
-	if (!spawn->message || !spawn->texts || !spawn->idmap_fds)
+	spawn->capabilities = cap_get_proc();
+	if (!spawn->message || !spawn->texts || !spawn->idmap_fds || !spawn->capabilities)
 		return err_sys(err, ENOMEM, "prepare births");
 	for (unsigned i = 0; i < config->ids_blocks; i++)
 		spawn->idmap_fds[i] = -1;
@@ -102,11 +107,38 @@ void spawn_close(struct spawn *spawn)
 	for (unsigned i = 0; spawn->idmap_fds && i < spawn->config->ids_blocks; i++)
 		fd_close(&spawn->idmap_fds[i]);
 	free(spawn->idmap_fds);
+	(void)cap_free(spawn->capabilities);
 	free(spawn->message);
 	free(spawn->texts);
 	fd_close(&spawn->proc_fd);
 	fd_close(&spawn->init_fd);
 	fd_close(&spawn->program_fd);
+}
+
+/*
+ * As the user that is root inside. Whoever makes a user namespace is charged for all that is used in it (message
+ * queues, pending signals and timers, processes, inotify): were it the host's root, one function could use up what all
+ * the others and the host's own services have.
+ */
+static pid_t clone_as(struct spawn *spawn, uid_t owner, struct clone_args *arguments)
+{
+	pid_t pid = -1;
+	int error;
+
+	if (setresuid((uid_t)-1, owner, (uid_t)-1) < 0)
+		return -1;
+	/* It took the effective ones away; the change back will return them. */
+	if (cap_set_proc(spawn->capabilities) == 0)
+		pid = (pid_t)syscall(SYS_clone3, arguments, sizeof(*arguments));
+	if (pid == 0)
+		return 0;
+	error = errno;
+	/* The change also cleared the signal that ferrited had asked for, and made our namespaces' files unreadable. */
+	if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || prctl(PR_SET_PDEATHSIG, spawn->death_signal, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+		abort();
+	errno = error;
+	return pid;
 }
 
 static int clone_process(struct spawn *spawn, struct instance *instance, struct err *err)
@@ -137,7 +169,7 @@ static int clone_process(struct spawn *spawn, struct instance *instance, struct 
 	start.socket_fd = pair[1];
 	memcpy(start.group_fds, instance->group.entry_fds, sizeof(start.group_fds));
 	start.n_groups = instance->group.n_entries;
-	instance->pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+	instance->pid = clone_as(spawn, instance->uid_base, &arguments);
 	if (instance->pid == 0)
 		child_run(&start);
 	if (instance->pid < 0)
@@ -155,6 +187,15 @@ static int connect_bridge(struct spawn *spawn, struct instance *instance, struct
 	return bridge_connect(spawn->bridge, instance->pid, &instance->port, err);
 }
 
+/* By us, not by the process itself: what the privileged set is the least that it can set later. */
+static int go_first(const struct spawn *spawn, const struct instance *instance, struct err *err)
+{
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "%d/oom_score_adj", instance->pid);
+	return file_write(spawn->proc_fd, path, OOM_SCORE_ADJUST, err);
+}
+
 int spawn_begin(struct spawn *spawn, struct instance *instance, const char **ret_phase, struct err *err)
 {
 	int r;
@@ -169,6 +210,8 @@ int spawn_begin(struct spawn *spawn, struct instance *instance, const char **ret
 		return r;
 	*ret_phase = "mapping";
 	r = idmap_write(spawn->proc_fd, instance->pid, 0, instance->uid_base, err);
+	if (r == 0)
+		r = go_first(spawn, instance, err);
 	if (r == 0)
 		r = ipc_send(instance->socket_fd, &(struct ipc_out){.type = BIRTH_MAPPED}, err);
 	if (r == 0) {

@@ -12,6 +12,8 @@
 #include "sandbox/profile.h"
 #include "supervisor/ipc.h"
 
+#include <sys/capability.h>
+
 /* What births share, opened once. */
 struct spawn {
 	const struct sandbox_config *config;
@@ -22,6 +24,8 @@ struct spawn {
 	int program_fd;		     /* device policy of instances without a profile */
 	int *idmap_fds;		     /* per id block, made at first use; -1: not yet */
 	uint64_t namespaces;	     /* CLONE_NEW… flags that this kernel offers */
+	cap_t capabilities;	     /* our own, for when the user changes */
+	int death_signal;	     /* the same */
 	struct ipc_message *message; /* receive buffer of the new process */
 	char *texts;		     /* IPC_PAYLOAD_MAX bytes to pack a command in */
 };

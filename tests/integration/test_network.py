@@ -314,6 +314,37 @@ def test_a_route_opens_what_the_operator_lets_it():
         wait_for(lambda: not elements(), "the end of what was allowed")
 
 
+TWICE = """import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(2)
+for line in sys.stdin:
+    s.sendto(b"name", ("{to}", 53))
+    try: print(s.recv(100), flush=True)
+    except OSError as e: print(e, flush=True)
+"""
+
+
+def test_sec_H2_a_connection_lasts_no_longer_than_what_allowed_it():
+    # The next instance with the same address would take it over with the same port.
+    with network(network_allow="192.168.77.0/24", resolvers=INTERNET) as service:
+        with waiting_instance(service, "sleep 60", network=allow(f"{LAN}:53/udp")) as instance:
+            table = next(n for _, n in socket.if_nameindex() if n.startswith("fe") and "." not in n)
+            command = ["nsenter", "-n", "-t", str(instance["pid"]), sys.executable, "-c", TWICE.format(to=LAN)]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asker:
+
+                def ask():
+                    asker.stdin.write("\n")
+                    asker.stdin.flush()
+                    return asker.stdout.readline()
+
+                for _ in range(2):
+                    check("answer to" in ask(), "control: what the route may")
+                subprocess.run(["nft", "flush", "set", "inet", table, "allowed"], check=True)
+                text = ask()
+                check("answer to" not in text, f"what it may no longer: {text}")
+                asker.stdin.close()
+
+
 def test_a_route_gets_no_more_than_the_operator_lets_it():
     with network(network_allow="192.168.77.0/24:80") as service:
         for ranges in ([f"{METADATA}"], [f"{LAN}"], [f"{LAN}:80", f"{LAN}:81"]):

@@ -895,6 +895,37 @@ def test_sec_P8_what_the_machine_has_once_is_not_used_up():
     equal(found, {"instances": "8", "init": "EMFILE", "watches": "1024", "watch": "ENOSPC"}, "what it got")
 
 
+def inspect_outside(*args):
+    """What the inspector finds outside, as root of the machine."""
+    text = subprocess.run([PROGRAMS / "inspector", *args], capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def test_sec_P8_what_a_user_has_is_each_instances_own():
+    before = inspect_outside("user", "0")
+    check(int(before["queues"]) > 0 and int(before["timers"]) > 0, f"control: {before}")
+    holders = [box().create("/bin/inspector", "user", "1", await_output=True) for _ in range(3)]
+    during = inspect_outside("user", "0")
+    found = []
+    for instance in holders:
+        box().ask(op="kill", instance=instance)
+        found.append(box().wait(instance)["stdout"])
+    check(found[0].startswith("queues=") and not found[0].startswith("queues=0\n"), f"an instance gets some: {found}")
+    equal(found, found[:1] * 3, "each instance gets the same")
+    equal(during["queues"], before["queues"], "message queues of the host's root")
+    # Other processes of the host's root have timers, too.
+    check(int(during["timers"]) > int(before["timers"]) - 4096, f"timers of the host's root: {before} {during}")
+
+
+def test_sec_G3_functions_die_first():
+    equal(box().run("/bin/sh", "-c", "cat /proc/self/oom_score_adj")["stdout"], "500\n", "score of a function")
+    # As a child of ours whose score we raised: on machines that take CAP_SYS_RESOURCE from us, that is not much.
+    control = subprocess.run(
+        ["sh", "-c", f"echo 500 > /proc/self/oom_score_adj; exec setpriv --bounding-set=-sys_resource "
+         f"--inh-caps=-sys_resource {PROGRAMS}/inspector oom"], capture_output=True, text=True, check=True).stdout
+    equal(box().inspect("oom"), control, "what it can make of it")
+
+
 def test_sec_H1_no_host_network():
     with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as local:
         name = f"ferrite-test-{os.getpid()}"

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sched.h>
+#include <mqueue.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -490,6 +491,52 @@ static int grab(char **arguments)
 	return pause();
 }
 
+/* user WAIT: takes what it can of the things that are counted per user, and holds it if WAIT is 1. */
+static int user(char **arguments)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 10, .mq_msgsize = 8192};
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+	unsigned queues = 0, timers = 0;
+	char name[32];
+	timer_t timer;
+
+	for (;; queues++) {
+		(void)snprintf(name, sizeof(name), "/inspector%u", queues);
+		if (mq_open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0600, &attributes) < 0)
+			break;
+	}
+	while (timers < 1000000 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0)
+		timers++;
+	printf("queues=%u\ntimers=%u\n", queues, timers);
+	(void)fflush(stdout);
+	if (arguments[0][0] == '1')
+		return pause();
+	while (queues-- > 0) {
+		(void)snprintf(name, sizeof(name), "/inspector%u", queues);
+		(void)mq_unlink(name);
+	}
+	return 0;
+}
+
+/* oom: how far it can lower its score, after somebody with the right raised it. */
+static int oom(char **arguments)
+{
+	int least = 1000;
+
+	(void)arguments;
+	for (int score = 500; score >= 0; score -= 100) {
+		FILE *f = fopen("/proc/self/oom_score_adj", "we");
+
+		if (!f)
+			break;
+		(void)fprintf(f, "%d", score);
+		if (fclose(f) == 0)
+			least = score;
+	}
+	printf("least=%d\n", least);
+	return 0;
+}
+
 /* sockets TYPE: fills buffers that nobody reads, and holds them. */
 static int sockets(char **arguments)
 {
@@ -741,7 +788,8 @@ static const struct {
 	{"spin", spin, 0},	   {"reopen", reopen, 0},
 	{"burn", burn, 1},	   {"grab", grab, 0},
 	{"sockets", sockets, 1},   {"protocols", protocols, 0},
-	{"huge", huge, 0},
+	{"huge", huge, 0},	   {"user", user, 1},
+	{"oom", oom, 0},
 };
 
 int main(int argc, char **argv)
