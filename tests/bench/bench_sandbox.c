@@ -32,7 +32,7 @@
 #define RUNS_MAX 1000000
 #define REPLY_MS 30000
 #define PAUSE_US 3000 /* lets the server remove the last one and fill its pool, as between calls of a quiet service */
-#define LOOPS	 2
+#define LOOPS	 2u
 #define BURST	 64
 
 /* A private server. */
