@@ -173,7 +173,7 @@ check: test-build
 check-asan:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS="-O1 -g" check-suite
 check-suite: test-build
-	$(Q)tests/run --build $(BUILD) unit fuzz integration
+	$(Q)tests/run --build $(BUILD) unit fuzz integration conformance
 
 # Only what has threads: the programs that make namespaces and filters of their own would measure the sanitizer. The
 # integration tests run ferrite-api of the one build among the programs of the other.
