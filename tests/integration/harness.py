@@ -607,6 +607,8 @@ def run(names, service=None):
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
     # The runner ends a suite that takes too long with SIGTERM; its services are taken down on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    # Whoever starts the suite in the background has it ignore SIGINT, and so would the commands that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.geteuid() != 0:
         print("these tests build containers: they need root")
         print(f"0 passed, {len(chosen)} failed, 0 skipped")
