@@ -1,5 +1,6 @@
 #include "api/call.h"
 #include "api/env.h"
+#include "api/gpuask.h"
 #include "api/hot.h"
 #include "api/variables.h"
 
@@ -354,38 +355,24 @@ static void on_attached(struct peer_request *request)
 		create(call);
 }
 
-static const char *image_variable(const struct image *image, const char *name)
-{
-	size_t length = strlen(name);
-
-	for (unsigned i = 0; i < image->n_env; i++)
-		if (strncmp(image->env[i], name, length) == 0 && image->env[i][length] == '=')
-			return image->env[i] + length + 1;
-	return NULL;
-}
-
 static void attach_gpu(struct call *call)
 {
-	const struct image *image = call->image;
-	const char *devices = image_variable(image, "NVIDIA_VISIBLE_DEVICES");
-	const char *capabilities = image_variable(image, "NVIDIA_DRIVER_CAPABILITIES");
+	_cleanup_(text_done) struct text label = {0};
+	struct err err = ERR_INIT;
 
 	if (!call->share)
 		call->share = share_new(call->function->app, call->function->path);
+	text_printf(&label, "%s%s", call->function->app, call->function->path);
 	text_clear(&call->tail);
-	pack(&call->tail, devices ? devices : "all");
-	pack(&call->tail, *call->gpu.capabilities ? call->gpu.capabilities : capabilities ? capabilities : "");
-	text_printf(&call->tail, "%s%s", call->function->app, call->function->path);
-	text_add(&call->tail, "", 1);
-	for (unsigned i = 0; i < image->n_env; i++)
-		if (strncmp(image->env[i], "NVIDIA_REQUIRE_", 15) == 0)
-			pack(&call->tail, image->env[i] + strcspn(image->env[i], "=") + 1);
-	if (!call->share || call->tail.failed) {
+	if (!call->share || label.failed) {
 		call_fail(call, CALL_REFUSED, 503, "ferrite is out of memory");
 		return;
 	}
-	call->attach = (struct gpu_attach){
-		.count = call->gpu.count, .n_requires = image->n_requires, .memory_bytes = call->gpu.memory_bytes};
+	if (gpu_ask(call->image, &call->gpu, label.data, &call->attach, &call->tail, &err) < 0) {
+		call_fail(call, CALL_REFUSED, err.code == -ENOMEM ? 503 : 500, "No GPU for this function: %s",
+			  err.text);
+		return;
+	}
 	call->stage = CALL_ATTACHING;
 	call->peer.done = on_attached;
 	call->peer.received = on_attached_early;
@@ -447,9 +434,7 @@ static void admit(struct call *call)
 	const struct function *function = call->function;
 
 	call->framed = function->pool || call->image->cuda;
-	call->gpu = function->has_gpu ? function->gpu : call->image->gpu;
-	if (call->image->cuda)
-		call->gpu.count = MAX(call->gpu.count, 1u);
+	call->gpu = gpu_ask_wish(function, call->image);
 	if (function->pool)
 		hot_enter(call);
 	else

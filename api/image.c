@@ -190,8 +190,6 @@ int image_make(const char *name, const char *digest, const char *config, size_t 
 		r = err_set(err, EINVAL, "it names no program to run (neither Entrypoint nor Cmd)");
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < image->n_env; i++)
-		image->n_requires += strncmp(image->env[i], "NVIDIA_REQUIRE_", 15) == 0;
 	*ret_image = take_ptr(image);
 	return 0;
 }

@@ -27,7 +27,6 @@ struct image {
 	bool cuda;	     /* label io.ferrite.runtime */
 	char *cuda_section;  /* label io.ferrite.cuda */
 	struct gpu_wish gpu; /* label io.ferrite.gpu; count 1 for cuda without one */
-	unsigned n_requires; /* NVIDIA_REQUIRE_* */
 };
 
 /* Interprets an OCI image configuration. The layers are taken over in any case. */

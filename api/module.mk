@@ -8,6 +8,7 @@ API_SOURCES := api/table.c api/worker.c api/loglimit.c api/text.c api/http.c api
 	api/queue_store.c api/queue.c api/task_json.c api/tasks.c api/async.c api/task_run.c api/runner.c \
 	api/remote.c \
 	api/query.c api/images.c api/upload.c api/inventory.c api/health.c api/shares.c
+API_SOURCES += api/gpuask.c api/injection.c
 # Hot instances and large bodies.
 API_SOURCES += api/spool.c api/pool.c api/hot.c
 # What can be observed: history, metrics.
@@ -24,7 +25,7 @@ API_TESTS := test_http test_peers test_function test_path test_model test_env te
 	test_loglimit
 API_TESTS += test_queue_store test_history test_capture test_metrics
 API_TESTS += test_jwt
-API_TESTS += test_pool test_spool
+API_TESTS += test_pool test_spool test_gpuask
 $(foreach t,$(API_TESTS),$(eval $(call unit_test,api_$(t),tests/unit/api/$(t).c,api common,$(API_LDLIBS))))
 
 API_FUZZ := fuzz_api_http fuzz_api_json fuzz_api_answer fuzz_api_image fuzz_api_jwt fuzz_api_task

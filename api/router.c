@@ -4,6 +4,7 @@
 #include "api/calls.h"
 #include "api/health.h"
 #include "api/images.h"
+#include "api/injection.h"
 #include "api/inventory.h"
 #include "api/jwt.h"
 #include "api/run.h"
@@ -60,6 +61,7 @@ static const struct endpoint endpoints[] = {
 	{"/v1/calls", BIT(GET), true, calls_list_all},
 	{"/v1/routes", BIT(GET), true, routes_list_all},
 	{"/v1/gpus", BIT(GET), true, inventory_gpus},
+	{"/v1/gpus/injection", BIT(GET), true, injection_get},
 	{"/v1/instances", BIT(GET), true, inventory_instances},
 	{"/v1/images", BIT(GET), true, images_list},
 	{"/v1/images", BIT(POST), true, images_upload},

@@ -34,7 +34,8 @@ endif
 
 # ferrite-gpu. The pure parts are tested alone, the rest with a driver root that a test makes.
 $(eval $(call library,gpu,$(addprefix cudaexec/gpu/,capabilities.c requirement.c visible.c ldcache.c driverproc.c rootfs.c \
-	driverfiles.c nvml.c inventory.c injection.c backend.c grants.c document.c service.c)))
+	driverfiles.c nvml.c inventory.c injection.c backend.c grants.c document.c wish.c explain.c \
+	service.c)))
 $(eval $(call program,libexec/ferrite-gpu,cudaexec/gpu/main.c,gpu common,-levent_core -ljansson -ldl))
 FAKE_ROOT := tests/unit/cudaexec/gpu/fake_root.c
 $(eval $(call unit_test,test_injection,tests/unit/cudaexec/gpu/test_injection.c $(FAKE_ROOT),gpu common,-ljansson -ldl))

@@ -151,6 +151,11 @@ enum message_type {
 	 * Body: struct gpu_hold. Tail: packed list: label.
 	 */
 	GPU_HOLD,
+	/*
+	 * api -> gpu: what GPU_ATTACH with this body and tail would put into an instance, and why; nothing is granted.
+	 * Reply: GPU_DOCUMENT with the JSON of /v1/gpus/injection, or MSG_FAILED with why it would be refused.
+	 */
+	GPU_EXPLAIN,
 };
 
 struct msg_failed {
@@ -359,9 +364,11 @@ struct rfs_removed {
 
 /* --- gpu ---------------------------------------------------------------------------------------------------------- */
 
+#define GPU_REQUIRES_MAX 64
+
 struct gpu_attach {
 	uint32_t count;
-	uint32_t n_requires;
+	uint32_t n_requires;   /* at most GPU_REQUIRES_MAX */
 	uint64_t memory_bytes; /* declared device memory; 0: the operator's default */
 };
 

@@ -7,7 +7,7 @@ $(BUILD)/gen/tools/ferrite/skeletons.inc: tools/ferrite/skeletons.awk $(SKELETON
 	$(Q)awk -f tools/ferrite/skeletons.awk $(SKELETONS) >$@
 
 FERRITE_SOURCES := $(addprefix tools/ferrite/,cli.c output.c client.c exchange.c apps.c routes.c token.c call.c bundle.c \
-	folder.c trial.c test.c run.c init.c images.c status.c history.c calls.c top.c doctor.c doctor_kernel.c doctor_host.c completion.c commands.c)
+	folder.c trial.c test.c run.c init.c images.c status.c gpu_inject.c history.c calls.c top.c doctor.c doctor_kernel.c doctor_host.c completion.c commands.c)
 $(eval $(call library,ferrite-command,$(FERRITE_SOURCES)))
 $(eval $(call program,bin/ferrite,tools/ferrite/main.c,ferrite-command bundle cudaexec-manifest cudaexec-kernels api common,\
 	-lcurl -ljansson -ljwt -larchive -lyaml -lcrypto -lzstd -lm))

@@ -64,3 +64,14 @@ int capabilities_parse(const char *text, unsigned *ret_capabilities, struct err 
 	*ret_capabilities = capabilities ? capabilities : CAPABILITIES_DEFAULT;
 	return 0;
 }
+
+void capabilities_text(unsigned capabilities, char text[CAPABILITIES_TEXT_MAX])
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; 1u << i <= CAPABILITY_COMPAT32; i++)
+		if (capabilities >> i & 1)
+			used += (size_t)snprintf(text + used, CAPABILITIES_TEXT_MAX - used, "%s%s", used ? "," : "",
+						 names[i]);
+}

@@ -26,4 +26,10 @@ enum capability {
  */
 int capabilities_parse(const char *text, unsigned *ret_capabilities, struct err *err);
 
+/* Longest text of capabilities_text(), with its terminator. */
+#define CAPABILITIES_TEXT_MAX 64
+
+/* The names with commas between them, in the order of the bits. */
+void capabilities_text(unsigned capabilities, char text[CAPABILITIES_TEXT_MAX]);
+
 #endif

@@ -21,9 +21,9 @@
 
 /* Takes FD. */
 static int add(struct injection *list, enum sbx_item_kind kind, const char *destination, const char *content, int fd,
-	       struct err *err)
+	       const char *why, struct err *err)
 {
-	struct injection_item item = {kind, strdup(destination), content ? strdup(content) : NULL, fd};
+	struct injection_item item = {kind, strdup(destination), content ? strdup(content) : NULL, fd, ""};
 
 	if (list->count == SBX_ITEMS_MAX || !item.destination || (content && !item.content)) {
 		bool full = list->count == SBX_ITEMS_MAX;
@@ -34,11 +34,13 @@ static int add(struct injection *list, enum sbx_item_kind kind, const char *dest
 		return full ? err_set(err, -EOVERFLOW, "more than %d things to inject", SBX_ITEMS_MAX)
 			    : err_set(err, -ENOMEM, "no memory for %s", destination);
 	}
+	(void)snprintf(item.why, sizeof(item.why), "%s", why);
 	list->items[list->count++] = item;
 	return 0;
 }
 
-static int add_file(struct injection *list, const char *folder, const char *name, int fd, struct err *err)
+static int add_file(struct injection *list, const char *folder, const char *name, int fd, const char *why,
+		    struct err *err)
 {
 	char destination[PATH_MAX];
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -46,7 +48,7 @@ static int add_file(struct injection *list, const char *folder, const char *name
 	if (copy < 0)
 		return err_sys(err, errno, "duplicate the descriptor of %s", name);
 	(void)snprintf(destination, sizeof(destination), "%s%s%s", folder, name[0] ? "/" : "", name);
-	return add(list, SBX_ITEM_FILE, destination, NULL, copy, err);
+	return add(list, SBX_ITEM_FILE, destination, NULL, copy, why, err);
 }
 
 static bool present(const struct injection *list, const char *destination)
@@ -58,17 +60,30 @@ static bool present(const struct injection *list, const char *destination)
 }
 
 /* A link beside the libraries, unless something has that name. */
-static int add_link(struct injection *list, const char *name, const char *target, struct err *err)
+static int add_link(struct injection *list, const char *name, const char *target, const char *why, struct err *err)
 {
 	char destination[PATH_MAX];
 
 	(void)snprintf(destination, sizeof(destination), INJECTION_LIBRARIES "/%s", name);
-	return present(list, destination) ? 0 : add(list, SBX_ITEM_LINK, destination, target, -1, err);
+	return present(list, destination) ? 0 : add(list, SBX_ITEM_LINK, destination, target, -1, why, err);
 }
 
 static bool wanted(const struct driver_file *file, unsigned capabilities)
 {
 	return (file->capabilities & capabilities) || capabilities == CAPABILITIES_ALL;
+}
+
+/* Adds a library or program with the capabilities that want it. */
+static int add_wanted(struct injection *list, const char *folder, const struct driver_file *file, unsigned capabilities,
+		      struct err *err)
+{
+	char why[INJECTION_WHY_MAX] = "for ", names[CAPABILITIES_TEXT_MAX];
+
+	if (!(file->capabilities & capabilities))
+		return add_file(list, folder, file->name, file->fd, "every driver capability is asked for", err);
+	capabilities_text(file->capabilities & capabilities, names);
+	(void)strcat(why, names);
+	return add_file(list, folder, file->name, file->fd, why, err);
 }
 
 static int add_soname(struct injection *list, const struct driver_file *file, struct err *err)
@@ -79,7 +94,7 @@ static int add_soname(struct injection *list, const struct driver_file *file, st
 	if (file->soname == 0 || !so)
 		return 0;
 	(void)snprintf(soname, sizeof(soname), "%.*s.so.%u", (int)(so - file->name), file->name, file->soname);
-	return add_link(list, soname, file->name, err);
+	return add_link(list, soname, file->name, "the name that programs are linked with", err);
 }
 
 static int add_libraries(struct injection *list, const struct driver_files *files, unsigned capabilities,
@@ -89,8 +104,7 @@ static int add_libraries(struct injection *list, const struct driver_files *file
 
 	for (unsigned i = 0; i < files->n_libraries && code == 0; i++)
 		if (wanted(&files->libraries[i], capabilities))
-			code = add_file(list, INJECTION_LIBRARIES, files->libraries[i].name, files->libraries[i].fd,
-					err);
+			code = add_wanted(list, INJECTION_LIBRARIES, &files->libraries[i], capabilities, err);
 	for (unsigned i = 0; i < files->n_libraries && code == 0; i++)
 		if (wanted(&files->libraries[i], capabilities))
 			code = add_soname(list, &files->libraries[i], err);
@@ -98,13 +112,14 @@ static int add_libraries(struct injection *list, const struct driver_files *file
 		const struct driver_file *file = &files->libraries[files->links[i].library];
 
 		if (wanted(file, capabilities))
-			code = add_link(list, files->links[i].name, file->name, err);
+			code = add_link(list, files->links[i].name, file->name, "this machine has the link too", err);
 	}
 	/* Programs open the bare name too, whether the host has that link or not. */
 	if (code == 0 && present(list, INJECTION_LIBRARIES "/libcuda.so.1"))
-		code = add_link(list, "libcuda.so", "libcuda.so.1", err);
+		code = add_link(list, "libcuda.so", "libcuda.so.1", "programs open this name too", err);
 	if (code == 0 && present(list, INJECTION_LIBRARIES "/libnvidia-opticalflow.so.1"))
-		code = add_link(list, "libnvidia-opticalflow.so", "libnvidia-opticalflow.so.1", err);
+		code = add_link(list, "libnvidia-opticalflow.so", "libnvidia-opticalflow.so.1",
+				"programs open this name too", err);
 	return code;
 }
 
@@ -115,13 +130,13 @@ static int add_programs(struct injection *list, const struct driver_files *files
 
 	for (unsigned i = 0; i < files->n_programs && code == 0; i++)
 		if (wanted(&files->programs[i], capabilities))
-			code = add_file(list, INJECTION_PROGRAMS, files->programs[i].name, files->programs[i].fd, err);
+			code = add_wanted(list, INJECTION_PROGRAMS, &files->programs[i], capabilities, err);
 	return code;
 }
 
 /* Adds a node after comparing its device number. */
 static int add_node(struct injection *list, int dev_fd, const char *path, unsigned major_number, unsigned minor_number,
-		    bool needed, struct err *err)
+		    bool needed, const char *why, struct err *err)
 {
 	_cleanup_fd_ int fd = rootfs_open_at(dev_fd, path, O_PATH);
 	struct stat st;
@@ -136,7 +151,7 @@ static int add_node(struct injection *list, int dev_fd, const char *path, unsign
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(major_number, minor_number))
 		return err_set(err, -EPERM, "%s is not character device %u:%u; it is not handed to a container", path,
 			       major_number, minor_number);
-	return add(list, SBX_ITEM_DEVICE, path, NULL, take_fd(&fd), err);
+	return add(list, SBX_ITEM_DEVICE, path, NULL, take_fd(&fd), why, err);
 }
 
 static int add_gpu_nodes(struct injection *list, const struct injection_source *source, uint64_t mask, struct err *err)
@@ -145,15 +160,16 @@ static int add_gpu_nodes(struct injection *list, const struct injection_source *
 
 	for (unsigned i = 0; i < source->inventory->count && code == 0; i++) {
 		const struct gpu *gpu = &source->inventory->gpus[i];
-		char path[32];
+		char path[32], why[INJECTION_WHY_MAX];
 
 		if (!(mask >> i & 1))
 			continue;
+		(void)snprintf(why, sizeof(why), "GPU %u, %.64s", i, gpu->uuid);
 		if (gpu->minor < 0)
 			return err_set(err, -ENODEV, "the driver does not say the device node of GPU %u (%s)", i,
 				       gpu->uuid);
 		(void)snprintf(path, sizeof(path), "/dev/nvidia%d", gpu->minor);
-		code = add_node(list, source->dev_fd, path, NVIDIA_MAJOR, (unsigned)gpu->minor, true, err);
+		code = add_node(list, source->dev_fd, path, NVIDIA_MAJOR, (unsigned)gpu->minor, true, why, err);
 	}
 	return code;
 }
@@ -173,13 +189,17 @@ static int add_nodes(struct injection *list, const struct injection_source *sour
 		return err_set(err, -ENOENT,
 			       "the kernel has no nvidia-uvm device; load the module as root with: nvidia-modprobe -u "
 			       "-c 0");
-	code = add_node(list, source->dev_fd, "/dev/nvidiactl", NVIDIA_MAJOR, MINOR_CONTROL, true, err);
+	code = add_node(list, source->dev_fd, "/dev/nvidiactl", NVIDIA_MAJOR, MINOR_CONTROL, true,
+			"every use of the driver opens it", err);
 	if (code == 0)
-		code = add_node(list, source->dev_fd, "/dev/nvidia-uvm", uvm, MINOR_UVM, true, err);
+		code = add_node(list, source->dev_fd, "/dev/nvidia-uvm", uvm, MINOR_UVM, true,
+				"every CUDA context opens it", err);
 	if (code == 0)
-		code = add_node(list, source->dev_fd, "/dev/nvidia-uvm-tools", uvm, MINOR_UVM_TOOLS, false, err);
+		code = add_node(list, source->dev_fd, "/dev/nvidia-uvm-tools", uvm, MINOR_UVM_TOOLS, false,
+				"profilers and debuggers open it", err);
 	if (code == 0 && (capabilities & CAPABILITY_DISPLAY))
-		code = add_node(list, source->dev_fd, "/dev/nvidia-modeset", NVIDIA_MAJOR, MINOR_MODESET, false, err);
+		code = add_node(list, source->dev_fd, "/dev/nvidia-modeset", NVIDIA_MAJOR, MINOR_MODESET, false,
+				"for display", err);
 	return code == 0 ? add_gpu_nodes(list, source, mask, err) : code;
 }
 
@@ -190,7 +210,7 @@ static int add_proc_copy(struct injection *list, int host_fd, const char *path, 
 
 	if (rootfs_read(host_fd, path, PROC_TEXT_MAX, &text, NULL) < 0)
 		return 0;
-	return add(list, SBX_ITEM_TEXT, path, text, -1, err);
+	return add(list, SBX_ITEM_TEXT, path, text, -1, "a copy: the driver's other proc files are hidden", err);
 }
 
 static int add_proc(struct injection *list, const struct injection_source *source, uint64_t mask, struct err *err)
@@ -200,7 +220,8 @@ static int add_proc(struct injection *list, const struct injection_source *sourc
 
 	if (rootfs_read(source->host_fd, PROC_FOLDER "/params", PROC_TEXT_MAX, &params, NULL) >= 0) {
 		edited = driverproc_rewrite_params(params);
-		code = edited ? add(list, SBX_ITEM_TEXT, PROC_FOLDER "/params", edited, -1, err)
+		code = edited ? add(list, SBX_ITEM_TEXT, PROC_FOLDER "/params", edited, -1,
+				    "a copy with ModifyDeviceFiles 0: libraries shall make no nodes", err)
 			      : err_set(err, -ENOMEM, "no memory for the driver's parameters");
 	}
 	if (code == 0)
@@ -237,7 +258,8 @@ int injection_build(const struct injection_source *source, uint64_t mask, unsign
 			code = add_proc(list, source, mask, err);
 	}
 	if (code == 0 && source->cudaexec_fd >= 0)
-		code = add_file(list, INJECTION_CUDAEXEC, "", source->cudaexec_fd, err);
+		code = add_file(list, INJECTION_CUDAEXEC, "", source->cudaexec_fd, "the program that runs CUDA bundles",
+				err);
 	if (code == 0)
 		*ret_injection = *list;
 	else

@@ -18,11 +18,14 @@
 #define INJECTION_PROGRAMS  "/usr/local/nvidia/bin"
 #define INJECTION_CUDAEXEC  "/usr/local/ferrite/bin/cudaexec"
 
+#define INJECTION_WHY_MAX 96
+
 struct injection_item {
 	enum sbx_item_kind kind;
 	char *destination;
 	char *content; /* link target or text; NULL for files and devices */
 	int fd;	       /* O_PATH; -1 for links and texts */
+	char why[INJECTION_WHY_MAX];
 };
 
 struct injection {

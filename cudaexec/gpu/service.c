@@ -2,7 +2,8 @@
 
 #include "cudaexec/gpu/capabilities.h"
 #include "cudaexec/gpu/document.h"
-#include "cudaexec/gpu/requirement.h"
+#include "cudaexec/gpu/explain.h"
+#include "cudaexec/gpu/wish.h"
 #include "supervisor/server.h"
 #include "supervisor/str.h"
 #include "supervisor/util.h"
@@ -11,10 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define REQUIRES_MAX	   64
-#define ENV_BYTES_MAX	   8192
-#define SEND_TIMEOUT_MS	   2000
-#define ATTACH_FIXED_TEXTS 3 /* wish, capabilities, label */
+#define ENV_BYTES_MAX	8192
+#define SEND_TIMEOUT_MS 2000
 
 /* Of the api: it says what is held before it asks for anything. */
 enum { STATE_OPENING = 1, STATE_SERVING = 2 };
@@ -22,6 +21,7 @@ enum { STATE_OPENING = 1, STATE_SERVING = 2 };
 static const struct ipc_rule api_rules[] = {
 	{GPU_LIST, 0, 0, 0, 0, STATE_OPENING | STATE_SERVING, "gpu list"},
 	{GPU_ATTACH, 0, 0, sizeof(struct gpu_attach), GPU_TAIL_MAX, STATE_OPENING | STATE_SERVING, "gpu attach"},
+	{GPU_EXPLAIN, 0, 0, sizeof(struct gpu_attach), GPU_TAIL_MAX, STATE_OPENING | STATE_SERVING, "gpu explain"},
 	{GPU_RELEASE, 0, 0, sizeof(struct gpu_release), 0, STATE_OPENING | STATE_SERVING, "gpu release"},
 	{GPU_HOLD, 0, 0, sizeof(struct gpu_hold), GPU_LABEL_MAX, STATE_OPENING, "gpu hold"},
 	{0},
@@ -31,13 +31,6 @@ static const struct ipc_rule sandbox_rules[] = {
 	{SBX_PROFILE_DONE, 0, 0, 0, 0, 1, "profile done"},
 	{MSG_FAILED, 0, 0, sizeof(struct msg_failed), 0, 1, "failed"},
 	{0},
-};
-
-/* What an attach message asks, as texts into the message. */
-struct attach_wish {
-	const struct gpu_attach *body;
-	const char *devices, *capabilities, *label;
-	char **requires;
 };
 
 /* --- profiles ----------------------------------------------------------------------------------------------------- */
@@ -150,50 +143,6 @@ static const struct grant *find_grant(const struct service *service, uint64_t id
 	return NULL;
 }
 
-static bool pack_env(char *buffer, size_t *used, uint32_t *count, const char *variable)
-{
-	if (!str_pack(buffer, ENV_BYTES_MAX, used, variable))
-		return false;
-	(*count)++;
-	return true;
-}
-
-/* CUDA_VISIBLE_DEVICES by UUID: numbers would be relative to what the container can open. */
-static bool pack_visible(const struct service *service, const struct grant *grant, char *buffer, size_t *used,
-			 uint32_t *count)
-{
-	char variable[GPUS_MAX * (NVML_UUID_MAX + 1) / 4] = "CUDA_VISIBLE_DEVICES=";
-	bool first = true;
-
-	for (unsigned i = 0; i < service->backend.inventory.count; i++) {
-		const char *uuid = service->backend.inventory.gpus[i].uuid;
-		size_t length = strlen(variable);
-
-		if (!(grant->mask >> i & 1))
-			continue;
-		if (length + strlen(uuid) + 2 > sizeof(variable))
-			return false;
-		(void)snprintf(variable + length, sizeof(variable) - length, "%s%s", first ? "" : ",", uuid);
-		first = false;
-	}
-	return pack_env(buffer, used, count, variable);
-}
-
-static bool pack_variables(const struct service *service, const struct grant *grant, char *buffer, size_t *used,
-			   uint32_t *count)
-{
-	char memory[64];
-
-	if (!pack_env(buffer, used, count, "LD_LIBRARY_PATH=" INJECTION_LIBRARIES) ||
-	    !pack_env(buffer, used, count, "NVIDIA_CTK_LIBCUDA_DIR=" INJECTION_LIBRARIES))
-		return false;
-	if (service->backend.kind == GPU_KIND_NVIDIA)
-		return pack_visible(service, grant, buffer, used, count);
-	(void)snprintf(memory, sizeof(memory), "FERRITE_SOFTWARE_DEVICE_MEMORY=%llu",
-		       (unsigned long long)grant->memory_bytes);
-	return pack_env(buffer, used, count, memory);
-}
-
 static int send_attached(struct service *service, uint64_t request, const struct grant *grant, unsigned profile,
 			 struct err *err)
 {
@@ -208,9 +157,10 @@ static int send_attached(struct service *service, uint64_t request, const struct
 	};
 	char env[ENV_BYTES_MAX];
 	size_t used = 0;
+	int code = wish_environment(&service->backend, grant, env, sizeof(env), &used, &body.n_env, err);
 
-	if (!pack_variables(service, grant, env, &used, &body.n_env))
-		return err_set(err, -EMSGSIZE, "the environment of a GPU instance does not fit a message");
+	if (code < 0)
+		return code;
 	return ipc_send_wait(service->api_fd,
 			     &(struct ipc_out){.type = GPU_ATTACHED,
 					       .id = request,
@@ -232,74 +182,8 @@ static int send_nothing(struct service *service, uint64_t request, struct err *e
 		SEND_TIMEOUT_MS, err);
 }
 
-/* The devices that the wish names; an empty wish means "COUNT of them, whichever". */
-static int read_devices(const struct service *service, const struct attach_wish *wish, struct grant_request *request,
-			struct err *err)
-{
-	const char *uuids[GPUS_MAX];
-	unsigned count = service->backend.inventory.count;
-	int code;
-
-	for (unsigned i = 0; i < count; i++)
-		uuids[i] = service->backend.inventory.gpus[i].uuid;
-	request->count = wish->body->count;
-	if (wish->devices[0] == '\0') {
-		request->visible = (struct visible){.kind = VISIBLE_ALL};
-		return request->count > 0 ? 0 : err_set(err, -EINVAL, "a share of 0 GPUs is asked for");
-	}
-	code = visible_parse(wish->devices, uuids, count, &request->visible, err);
-	if (code == 0 && request->visible.kind == VISIBLE_ALL)
-		request->count = count;
-	return code;
-}
-
-/* Every GPU of the grant must satisfy every requirement. */
-static int check_requirements(struct service *service, const struct attach_wish *wish, uint64_t mask, struct err *err)
-{
-	const struct inventory *inventory = &service->backend.inventory;
-
-	for (unsigned i = 0; i < inventory->count; i++) {
-		struct requirement_facts facts = {inventory->cuda_version, inventory->driver_version,
-						  inventory->gpus[i].arch, inventory->gpus[i].brand};
-
-		/* Images ask for versions of NVIDIA's driver; the software device has another count. */
-		if (service->backend.kind == GPU_KIND_SOFTWARE)
-			facts.driver = facts.brand = NULL;
-		for (unsigned k = 0; (mask >> i & 1) && k < wish->body->n_requires; k++) {
-			bool ignored;
-			int holds = requirement_check(wish->requires[k], &facts, &ignored, err);
-
-			if (holds < 0)
-				return holds;
-			if (ignored && service->notice)
-				service->notice("a requirement has an unknown property, which is skipped",
-						wish->requires[k]);
-			if (!holds)
-				return err_set(err, -EOPNOTSUPP,
-					       "GPU %u does not satisfy '%.200s' (cuda %s, driver %s, arch %s)", i,
-					       wish->requires[k], facts.cuda, inventory->driver_version, facts.arch);
-		}
-	}
-	return 0;
-}
-
-static int wish_read(struct ipc_message *message, char **list, struct attach_wish *ret_wish, struct err *err)
-{
-	const struct gpu_attach *body = (const void *)message->payload;
-	size_t length;
-	char *tail = ipc_tail(message, sizeof(*body), &length);
-
-	if (body->n_requires > REQUIRES_MAX ||
-	    str_unpack(tail, length, ATTACH_FIXED_TEXTS + body->n_requires, list) != (long)length) {
-		(void)err_set(err, -EPROTO, "gpu attach: the texts do not agree with their number");
-		return -EPROTO;
-	}
-	*ret_wish = (struct attach_wish){body, list[0], list[1], list[2], list + ATTACH_FIXED_TEXTS};
-	return 0;
-}
-
 /* Grants a share, or says why not; *ret_index is the profile that the answer waits for. */
-static int grant_wish(struct service *service, const struct attach_wish *wish, struct grant_request *request,
+static int grant_wish(struct service *service, const struct wish *wish, struct grant_request *request,
 		      const struct grant **ret_grant, unsigned *ret_index, struct err *err)
 {
 	const struct grant *grant;
@@ -313,7 +197,7 @@ static int grant_wish(struct service *service, const struct attach_wish *wish, s
 	code = grants_add(&service->grants, &service->backend.inventory, request, &grant, err);
 	if (code != 0)
 		return code;
-	code = check_requirements(service, wish, grant->mask, err);
+	code = wish_check(wish, &service->backend, grant->mask, service->notice, err);
 	if (code == 0)
 		code = profile_get(service, grant->mask, capabilities, ret_index, err);
 	if (code < 0)
@@ -323,7 +207,7 @@ static int grant_wish(struct service *service, const struct attach_wish *wish, s
 }
 
 /* The part of an attach that may be refused. */
-static int attach(struct service *service, uint64_t id, const struct attach_wish *wish, struct err *err)
+static int attach(struct service *service, uint64_t id, const struct wish *wish, struct err *err)
 {
 	struct grant_request request = {0};
 	const struct grant *grant = NULL;
@@ -332,7 +216,7 @@ static int attach(struct service *service, uint64_t id, const struct attach_wish
 
 	if (service->draining)
 		return err_set(err, -ESHUTDOWN, "the service is shutting down");
-	code = read_devices(service, wish, &request, err);
+	code = wish_devices(wish, &service->backend, &request, err);
 	if (code == 0 && request.visible.kind == VISIBLE_VOID)
 		return send_nothing(service, id, err);
 	if (code == 0 && service->backend.kind == GPU_KIND_NONE)
@@ -351,9 +235,9 @@ static int attach(struct service *service, uint64_t id, const struct attach_wish
 
 static int handle_attach(struct service *service, struct ipc_message *message, struct err *err)
 {
-	char *list[ATTACH_FIXED_TEXTS + REQUIRES_MAX + 1];
+	char *list[WISH_TEXTS_MAX];
 	struct err refusal = ERR_INIT;
-	struct attach_wish wish = {0};
+	struct wish wish = {0};
 	int code = wish_read(message, list, &wish, err);
 
 	if (code != 0)
@@ -381,19 +265,16 @@ static int sealed_file(const char *text, size_t length, struct err *err)
 	return take_fd(&fd);
 }
 
-static int handle_list(struct service *service, uint64_t id, struct err *err)
+/* Answers with a document, or with why there is none. */
+static int send_document(struct service *service, uint64_t id, const char *text, struct err *refusal, struct err *err)
 {
-	_cleanup_free_ char *text = document_make(&service->backend, &service->grants);
 	struct gpu_document body = {.size = text ? strlen(text) : 0};
-	struct err refusal = ERR_INIT;
 	_cleanup_fd_ int fd = -1;
 
 	if (text)
-		fd = sealed_file(text, strlen(text), &refusal);
-	else
-		(void)err_set(&refusal, -ENOMEM, "no memory for the list of GPUs");
+		fd = sealed_file(text, strlen(text), refusal);
 	if (fd < 0)
-		return server_send_failed(service->api_fd, id, "gpu", &refusal, err);
+		return server_send_failed(service->api_fd, id, "gpu", refusal, err);
 	return ipc_send_wait(service->api_fd,
 			     &(struct ipc_out){.type = GPU_DOCUMENT,
 					       .id = id,
@@ -402,6 +283,32 @@ static int handle_list(struct service *service, uint64_t id, struct err *err)
 					       .fds = &fd,
 					       .n_fds = 1},
 			     SEND_TIMEOUT_MS, err);
+}
+
+static int handle_list(struct service *service, uint64_t id, struct err *err)
+{
+	_cleanup_free_ char *text = document_make(&service->backend, &service->grants);
+	struct err refusal = ERR_INIT;
+
+	if (!text)
+		(void)err_set(&refusal, -ENOMEM, "no memory for the list of GPUs");
+	return send_document(service, id, text, &refusal, err);
+}
+
+/* Nothing is granted, no profile is made: what would be done is only written down. */
+static int handle_explain(struct service *service, struct ipc_message *message, struct err *err)
+{
+	const struct explain_state state = {&service->backend, &service->grants, service->memory_default};
+	char *list[WISH_TEXTS_MAX];
+	_cleanup_free_ char *text = NULL;
+	struct err refusal = ERR_INIT;
+	struct wish wish = {0};
+	int code = wish_read(message, list, &wish, err);
+
+	if (code < 0)
+		return code;
+	(void)explain_make(&state, &wish, &text, &refusal);
+	return send_document(service, message->header.id, text, &refusal, err);
 }
 
 /* An instance that was released while its attach still waited. */
@@ -441,7 +348,7 @@ static int handle_api(struct service *service, struct ipc_message *message, stru
 
 	if (code < 0)
 		return code;
-	service->api_asked |= message->header.type == GPU_LIST || message->header.type == GPU_ATTACH;
+	service->api_asked |= message->header.type != GPU_HOLD && message->header.type != GPU_RELEASE;
 	switch (message->header.type) {
 	case GPU_HOLD:
 		return handle_hold(service, message, err);
@@ -449,6 +356,8 @@ static int handle_api(struct service *service, struct ipc_message *message, stru
 		return handle_list(service, message->header.id, err);
 	case GPU_ATTACH:
 		return handle_attach(service, message, err);
+	case GPU_EXPLAIN:
+		return handle_explain(service, message, err);
 	default: /* GPU_RELEASE: the table lets nothing else through */
 		forget_pending(service, release->grant);
 		grants_remove(&service->grants, release->grant);

@@ -595,6 +595,41 @@ def test_gpus():
     check(isinstance(answer.json["gpus"], list), answer.text)
 
 
+def test_injection():
+    """What an instance would get is told without an instance, and is what one gets."""
+    where = "/v1/gpus/injection"
+    equal(ask("GET", where).status, 400, "a question about nothing")
+    equal(ask("GET", f"{where}?app=run&path=cat").status, 400, "a path without a slash")
+    equal(ask("GET", f"{where}?app=none&path=/cat").status, 404, "an unknown app")
+    equal(ask("GET", f"{where}?image=none%3A1").status, 404, "an unknown image")
+    function("/plain", "cat", memory=16)
+    equal(ask("GET", f"{where}?app=run&path=/none").status, 404, "an unknown route")
+    answer = ask("GET", f"{where}?app=run&path=/plain").json
+    check(not answer["injected"] and "asks for a GPU" in answer["reason"], f"without a wish: {answer}")
+
+    function("/injected", "env; ls -l /usr/local/nvidia/lib64", memory=64, gpu={"count": 1, "memory": "32MiB"})
+    held = ask("GET", "/v1/gpus").json["gpus"][0]["memory_declared"]
+    answer = ask("GET", f"{where}?app=run&path=/injected")
+    equal(answer.status, 200, answer.text)
+    told = answer.json
+    check(told["injected"] and told["waits_for"] is None, answer.text)
+    equal((told["wish"]["capabilities"], told["wish"]["memory"]), ("compute,utility", 32 << 20), "wish")
+    equal(ask("GET", "/v1/gpus").json["gpus"][0]["memory_declared"], held, "a question holds nothing")
+    check(all(row["why"] for key in ("mounts", "devices", "links", "files", "environment") for row in told[key]), answer.text)
+    libraries = [m["destination"] for m in told["mounts"] if m["destination"].startswith("/usr/local/nvidia/lib64/")]
+    check(libraries and all(os.path.isfile(m["source"]) for m in told["mounts"]), answer.text)
+    inside = ask("POST", "/r/run/injected", b"").text
+    for name in libraries + [row["path"] for row in told["links"]]:
+        check(os.path.basename(name) in inside, f"{name} is not in {inside}")
+    for row in told["environment"]:
+        check(row["variable"] in inside, f"{row} is not in {inside}")
+
+    function("/greedy", "cat", memory=16, gpu={"count": 60})
+    answer = ask("GET", f"{where}?app=run&path=/greedy")
+    equal(answer.status, 409, answer.text)
+    check("60 GPUs are asked for" in answer.text, answer.text)
+
+
 def test_many_clients_at_once():
     function("/cat", "cat", memory=16)
     wrong = []

@@ -182,6 +182,8 @@ def test_status_commands():
     wait_for(lambda: document("ps")["instances"] == [], "no instance is left")
     ran(ferrite("gpu"), 0, "software")
     check(len(document("gpu")["gpus"]) == 1, "one software device")
+    ran(ferrite("gpu", "inject", "cli-c"), 2, "--dry-run")
+    ran(ferrite("gpu", "inject", "--dry-run", "none:1"), 1, "none:1")
     ran(ferrite("stats"), 0, "Complete")
     check("Complete" in document("stats"), "stats --json")
     ran(ferrite("version"), 0, "ferrite ", "service ")

@@ -45,7 +45,7 @@ def ask(method, path, body=None, headers=None, tcp=True):
 GUARDED = (
     ("GET", "/v1/apps"), ("POST", "/v1/apps"), ("GET", "/v1/apps/a"), ("PATCH", "/v1/apps/a"), ("DELETE", "/v1/apps/a"),
     ("GET", "/v1/apps/a/routes"), ("POST", "/v1/apps/a/routes"), ("GET", "/v1/apps/a/routes/x"), ("GET", "/v1/routes"),
-    ("PATCH", "/v1/apps/a/routes/x"), ("DELETE", "/v1/apps/a/routes/x"), ("GET", "/v1/gpus"), ("GET", "/v1/instances"),
+    ("PATCH", "/v1/apps/a/routes/x"), ("DELETE", "/v1/apps/a/routes/x"), ("GET", "/v1/gpus"), ("GET", "/v1/gpus/injection"), ("GET", "/v1/instances"),
     ("GET", "/v1/images"), ("POST", "/v1/images?name=x:1"), ("POST", "/v1/images/gc"), ("GET", "/v1/images/x:1"),
     ("DELETE", "/v1/images/x:1"), ("GET", "/v1/version"), ("GET", "/v1/stats"), ("GET", "/v1/apps/"), ("GET", "/v1/apps/a/routes/%2Fx"),
 )

@@ -69,6 +69,11 @@ static const struct cli_option logs_options[] = {
 	{0, NULL, NULL, NULL},
 };
 
+static const struct cli_option gpu_inject_options[] = {
+	{0, "dry-run", NULL, "only show it; it is done when an instance starts"},
+	{0, NULL, NULL, NULL},
+};
+
 static const struct cli_option top_options[] = {
 	{'i', "interval", "SECONDS", "between two looks (default 1)"},
 	{0, "once", NULL, "look once, over one interval, and end"},
@@ -121,6 +126,8 @@ const struct cli_command cli_commands[] = {
 	{"logs", "APP [ID|PATH]", "print what calls wrote on standard error", 1, 2, logs_options, calls_logs},
 	{"ps", "", "list the running instances", 0, 0, NULL, status_ps},
 	{"gpu", "", "list the GPUs and who holds their memory", 0, 0, NULL, status_gpu},
+	{"gpu inject", "APP PATH|IMAGE", "show what a route or an image would get of the GPUs, and why", 1, 2,
+	 gpu_inject_options, gpu_inject},
 	{"top", "", "show the instances that take most of the processor", 0, 0, top_options, top},
 	{"stats", "", "print the counters of calls", 0, 0, NULL, status_stats},
 	{"doctor", "", "check this host, each problem with its cure", 0, 0, doctor_options, doctor},

@@ -62,6 +62,9 @@ enum cli_exit status_gpu(struct cli *cli);
 enum cli_exit status_stats(struct cli *cli);
 enum cli_exit status_version(struct cli *cli);
 
+/* gpu_inject.c */
+enum cli_exit gpu_inject(struct cli *cli);
+
 /* calls.c */
 enum cli_exit calls_ls(struct cli *cli);
 enum cli_exit calls_inspect(struct cli *cli);

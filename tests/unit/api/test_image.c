@@ -179,7 +179,6 @@ START_TEST(configurations_are_interpreted)
 	ck_assert_uint_eq(image->n_args, 3);
 	ck_assert_str_eq(image->args[2], "c");
 	ck_assert_uint_eq(image->n_env, 2);
-	ck_assert_uint_eq(image->n_requires, 1);
 	ck_assert_str_eq(image->workdir, "/w");
 	ck_assert_uint_eq(image->uid, 5);
 	ck_assert_uint_eq(image->gid, 6);

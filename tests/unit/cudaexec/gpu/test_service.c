@@ -59,8 +59,8 @@ static void teardown(void)
 	fake_root_remove(&root);
 }
 
-/* Sends an attach; texts are wish, capabilities, label, then requirements up to NULL. */
-static void send_attach(int fd, uint64_t id, uint32_t count, uint64_t memory, const char *const *texts)
+/* Sends a wish; texts are devices, capabilities, label, then requirements up to NULL. */
+static void send_wish(uint16_t type, int fd, uint64_t id, uint32_t count, uint64_t memory, const char *const *texts)
 {
 	struct gpu_attach body = {.count = count, .memory_bytes = memory};
 	char tail[1024];
@@ -70,10 +70,13 @@ static void send_attach(int fd, uint64_t id, uint32_t count, uint64_t memory, co
 		ck_assert(str_pack(tail, sizeof(tail), &used, texts[i]));
 		body.n_requires = i < 3 ? 0 : i - 2;
 	}
-	SEND(fd, .type = GPU_ATTACH, .id = id, BODY(body), .tail = tail, .tail_size = used);
+	SEND(fd, .type = type, .id = id, BODY(body), .tail = tail, .tail_size = used);
 }
 
-#define ATTACH(fd, id, count, memory, ...) send_attach(fd, id, count, memory, (const char *const[]){__VA_ARGS__, NULL})
+#define ATTACH(fd, id, count, memory, ...) \
+	send_wish(GPU_ATTACH, fd, id, count, memory, (const char *const[]){__VA_ARGS__, NULL})
+#define EXPLAIN(id, count, memory, ...) \
+	send_wish(GPU_EXPLAIN, api_fd, id, count, memory, (const char *const[]){__VA_ARGS__, NULL})
 
 static void expect_message(int fd, uint16_t type, uint64_t id)
 {
@@ -433,7 +436,7 @@ static json_t *take_document(int fd, uint64_t id)
 {
 	const struct gpu_document *body = (void *)message.payload;
 	_cleanup_fd_ int file = -1;
-	char text[8192] = "";
+	char text[65536] = "";
 	json_t *document;
 
 	expect_message(fd, GPU_DOCUMENT, id);
@@ -469,6 +472,87 @@ START_TEST(document)
 	ck_assert_str_eq(json_string_value(json_object_get(gpu, "label")), "demo \"x\"\n/p");
 	ck_assert_int_eq(json_integer_value(json_object_get(gpu, "memory")), (json_int_t)(100 * MIB));
 	json_decref(list);
+}
+END_TEST
+
+/* The row of a list whose MEMBER is VALUE; it must be there, with a reason. */
+static json_t *find_row(const json_t *told, const char *list, const char *member, const char *value)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(told, list), i, row)
+	{
+		if (strcmp(json_string_value(json_object_get(row, member)), value) != 0)
+			continue;
+		ck_assert_str_ne(json_string_value(json_object_get(row, "why")), "");
+		return row;
+	}
+	ck_abort_msg("%s: no %s is %s", list, member, value);
+	return NULL;
+}
+
+START_TEST(explained)
+{
+	json_t *told, *row;
+
+	EXPLAIN(1, 1, 100 * MIB, "1", "compute", "app /route", "driver>=5");
+	serve(PEER_API);
+	told = take_document(api_fd, 1);
+	ck_assert(json_is_true(json_object_get(told, "injected")));
+	ck_assert(json_is_null(json_object_get(told, "waits_for")));
+	row = find_row(told, "mounts", "destination", "/usr/local/nvidia/lib64/libcuda.so." FAKE_VERSION);
+	ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(row, "source")), root.path));
+	row = find_row(told, "devices", "path", "/dev/nvidia5");
+	ck_assert_int_eq(json_integer_value(json_object_get(row, "minor")), 5);
+	row = find_row(told, "files", "path", "/proc/driver/nvidia/params");
+	ck_assert_str_eq(json_string_value(json_object_get(row, "content")),
+			 "ModifyDeviceFiles: 0\nDeviceFileUID: 0\n");
+	(void)find_row(told, "links", "path", "/usr/local/nvidia/lib64/libcuda.so.1");
+	(void)find_row(told, "environment", "variable", "CUDA_VISIBLE_DEVICES=GPU-2222");
+	json_decref(told);
+	/* Nothing was granted, and no list was sent. */
+	ck_assert_uint_eq(service.grants.count, 0);
+	ck_assert_uint_eq(service.n_profiles, 0);
+	expect_silence(sandbox_fd);
+}
+END_TEST
+
+START_TEST(explained_when_it_cannot_be)
+{
+	json_t *told;
+	char env[1024];
+
+	EXPLAIN(1, 3, MIB, "", "", "");
+	serve(PEER_API);
+	expect_refusal(api_fd, 1, -ENODEV, "3 GPUs are asked for");
+	EXPLAIN(2, 1, 2 * GIB, "", "", "");
+	serve(PEER_API);
+	expect_refusal(api_fd, 2, -ENOSPC, "2048 MiB are asked for");
+	EXPLAIN(3, 1, MIB, "0", "comput", "");
+	serve(PEER_API);
+	expect_refusal(api_fd, 3, -EINVAL, "did you mean compute");
+	EXPLAIN(4, 1, MIB, "0", "", "", "driver>=1000");
+	serve(PEER_API);
+	expect_refusal(api_fd, 4, -EOPNOTSUPP, "does not satisfy");
+	EXPLAIN(5, 1, MIB, "void", "", "");
+	serve(PEER_API);
+	told = take_document(api_fd, 5);
+	ck_assert(json_is_false(json_object_get(told, "injected")));
+	json_decref(told);
+	/* What others hold is only a matter of time. */
+	ATTACH(api_fd, 6, 1, 700 * MIB, "0", "", "a");
+	serve(PEER_API);
+	take_profile(sandbox_fd);
+	serve(PEER_SANDBOX);
+	(void)expect_attached(api_fd, 6, env, sizeof(env));
+	ipc_message_done(&message);
+	EXPLAIN(7, 1, 700 * MIB, "0", "", "");
+	serve(PEER_API);
+	told = take_document(api_fd, 7);
+	ck_assert(json_is_true(json_object_get(told, "injected")));
+	ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(told, "waits_for")), "324 MiB free"));
+	json_decref(told);
 }
 END_TEST
 
@@ -684,6 +768,8 @@ static Suite *make_suite(void)
 	tcase_add_test(inside, answers_that_nobody_takes);
 	tcase_add_test(inside, violations);
 	tcase_add_test(inside, document);
+	tcase_add_test(inside, explained);
+	tcase_add_test(inside, explained_when_it_cannot_be);
 	suite_add_tcase(suite, inside);
 	tcase_set_timeout(program, 60);
 	tcase_add_test(program, program_serves_software_device);
