@@ -141,6 +141,7 @@ help:
 	@echo "make check-unit   the unit tests and fuzz corpora only"
 	@echo "make check-asan   the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan   the threaded parts (ferrite-api, the software device) under ThreadSanitizer"
+	@echo "make check-security  every suite that shows a row of docs/security-tests.md, and that the page is complete"
 	@echo "make check-vm     the integration tests in a Debian guest with systemd and pure cgroup v2 (tools/setup vm)"
 	@echo "make conformance  what IronFunctions' clients expect, case by case; URL=http://HOST:PORT asks another server"
 	@echo "make check-gpu    the GPU tests against the NVIDIA driver of this machine"
@@ -188,6 +189,10 @@ check-tsan: all $$(BUILD)/tests/integration/hot/function
 # Folders add what their GPU tests need to check-gpu, and how their PTX is made to ptx.
 check-gpu:: test-build
 	$(Q)tests/run --build $(BUILD) gpu
+
+check-security: test-build
+	$(Q)tests/security/table --check
+	$(Q)tests/run --build $(BUILD) $$(tests/security/table --suites)
 
 check-vm: test-build
 	$(Q)tests/vm/run --build $(BUILD)
@@ -262,7 +267,7 @@ clean:
 dist:
 	git archive --format=tar.gz --prefix=ferrite-$(VERSION)/ -o ferrite-$(VERSION).tar.gz HEAD
 
-.PHONY: all help test-build check check-unit check-asan check-suite check-tsan check-vm check-gpu conformance lint fuzz fuzzers objects generated bench bench-hot bench-sandbox soak demo ptx install \
+.PHONY: all help test-build check check-unit check-asan check-suite check-tsan check-security check-vm check-gpu conformance lint fuzz fuzzers objects generated bench bench-hot bench-sandbox soak demo ptx install \
 	install-built uninstall dist clean force
 .DELETE_ON_ERROR:
 

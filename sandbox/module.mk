@@ -9,7 +9,7 @@ $(BUILD)/gen/firewall_rules.h: sandbox/policy/firewall.nft
 $(eval $(call library,sandbox,sandbox/config.c sandbox/ids.c sandbox/idmap.c sandbox/cgroup.c sandbox/cgroup_v1.c \
 	sandbox/cgroup_v2.c sandbox/device_policy.c sandbox/devices.c sandbox/mounts.c sandbox/root.c sandbox/proc.c \
 	sandbox/generated.c sandbox/inject.c sandbox/profile.c sandbox/net.c sandbox/route.c sandbox/firewall.c sandbox/bridge.c sandbox/privileges.c sandbox/seccomp.c \
-	sandbox/child.c sandbox/spawn.c sandbox/instance.c sandbox/channel.c sandbox/create.c sandbox/pool.c sandbox/service.c))
+	sandbox/child.c sandbox/spawn.c sandbox/instance.c sandbox/kernel.c sandbox/channel.c sandbox/create.c sandbox/pool.c sandbox/service.c))
 
 $(eval $(call program,libexec/ferrite-sandbox,sandbox/main.c,sandbox common,-lmnl -lcap))
 
@@ -29,6 +29,8 @@ $(eval $(call fuzz_target,fuzz_sandbox,tests/fuzz/fuzz_sandbox.c,sandbox common,
 $(eval $(call library,sandbox_harness,tests/integration/sandbox/harness.c))
 $(eval $(call program,tests/integration/sandbox/driver,tests/integration/sandbox/driver.c,sandbox_harness common,-ljansson))
 TEST_PROGRAMS += $(BUILD)/tests/integration/sandbox/driver
+$(eval $(call program,tests/integration/sandbox/fault,tests/integration/sandbox/fault.c))
+TEST_PROGRAMS += $(BUILD)/tests/integration/sandbox/fault
 
 # What runs inside: static, without sanitizers, which need a /proc that is not there.
 EXTRA_CFLAGS_tests/integration/sandbox/inspector.c := -fno-sanitize=all

@@ -1,6 +1,7 @@
 #include "sandbox/service.h"
 
 #include "sandbox/create.h"
+#include "sandbox/kernel.h"
 #include "supervisor/log.h"
 #include "supervisor/server.h"
 #include "supervisor/str.h"
@@ -492,6 +493,8 @@ int service_open(struct service *service, int *ret_swept, struct err *err)
 	service->bridge.state_fd = -1;
 	for (unsigned i = 0; i < SBX_PROFILES_MAX; i++)
 		service->profiles[i].program_fd = -1;
+	if (r == 0)
+		r = kernel_check(err);
 	if (r < 0)
 		return r;
 	service->message = malloc(sizeof(*service->message));

@@ -29,8 +29,8 @@
 /*
  * ferrite-sandbox: mounts, namespaces, BPF device programs (SYS_ADMIN), id maps and identities of its children (SETUID,
  * SETGID), pipes for functions (CHOWN), files of any mode (DAC_OVERRIDE), limits above its own (SYS_RESOURCE), ending
- * what it started (KILL), the bridge with its ports and rules (NET_ADMIN). Over the user namespaces of its containers
- * it has all capabilities as their maker.
+ * what it started (KILL), the bridge with its ports and rules (NET_ADMIN). It has them over the user namespaces
+ * of its containers, too; over those that only hold the id maps of layers, all, as their maker.
  */
 #define SANDBOX_CAPABILITIES \
 	(CAP(CAP_SYS_ADMIN) | CAP(CAP_SETUID) | CAP(CAP_SETGID) | CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | \

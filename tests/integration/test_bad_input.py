@@ -96,7 +96,7 @@ def status_line(received):
 # --- HTTP and JSON ------------------------------------------------------------------------------------------------
 
 
-def test_malformed_http():
+def test_sec_L3_malformed_http():
     for sent in (
         b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
         b"POST /r/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
@@ -253,7 +253,7 @@ def test_truncated_and_corrupt_archives():
     refused(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1:])
 
 
-def test_archives_that_leave_their_root():
+def test_sec_J1_archives_that_leave_their_root():
     victim = "/tmp/ferrite-escaped"
     for name, files in (
         ("dots", {"../../../../../../../../tmp/ferrite-escaped": b"x"}),
@@ -267,7 +267,7 @@ def test_archives_that_leave_their_root():
     still_well()
 
 
-def test_archive_bombs():
+def test_sec_J2_archive_bombs():
     class Zeros(io.RawIOBase):
         def readable(self):
             return True
@@ -397,7 +397,7 @@ def test_function_that_fills_its_disk():
     gone()
 
 
-def test_function_that_floods_its_outputs():
+def test_sec_L4_function_that_floods_its_outputs():
     misbehave("stdout", "yes")
     error(service().call("bad", "/stdout", b""), (502,), "output is larger than 1048576 bytes")
     gone()

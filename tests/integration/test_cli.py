@@ -223,7 +223,7 @@ def test_certificates_are_checked_unless_the_caller_says_otherwise(folder):
             server.shutdown()
 
 
-def test_doctor():
+def test_sec_M1_doctor():
     done = ferrite("doctor", "--state-dir", str(shared().state_dir))
     check(done.stdout.splitlines()[-1].endswith("problems"), done.stdout)
     found = document("doctor", "--state-dir", str(shared().state_dir), status=done.returncode)

@@ -142,7 +142,7 @@ def test_failures_are_told_at_once_and_replace_the_instance():
         replaced(path, before)
 
 
-def test_answers_that_end_an_instance():
+def test_sec_L4_answers_that_end_an_instance():
     path = route("/last", timeout=100)
     for command, text in (("until-close", "until the end"), ("short", "abc"), ("exit-after 1", None), ("exit-after 0", None)):
         before = who(path)[0]
@@ -170,7 +170,7 @@ def test_timeout():
         replaced(path, before)
 
 
-def test_output_that_nobody_asked_for():
+def test_sec_L5_output_that_nobody_asked_for():
     path = route("/unasked", timeout=100)
     before = who(path)[0]
     do(path, f"late {POISON}")
@@ -180,7 +180,7 @@ def test_output_that_nobody_asked_for():
     failed(do(path, "who"), 502, "wrote before it was asked")
 
 
-def test_idle_instance_that_speaks_or_ends():
+def test_sec_L5_idle_instance_that_speaks_or_ends():
     path = route("/idle", timeout=100)
     before = who(path)[0]
     do(path, "late 0")

@@ -5,9 +5,13 @@ The tokens are made here, with Python's own HMAC, so that ferrite's library is n
 """
 
 import base64
+import grp
 import hashlib
 import hmac
 import json
+import os
+import subprocess
+import sys
 import time
 
 import harness
@@ -170,9 +174,22 @@ def test_the_command_has_a_token_for_the_service():
     equal((called.returncode, called.stdout), (0, "both"), called.stderr)
 
 
-def test_keys_are_in_no_log():
+def test_sec_L6_keys_are_in_no_log():
     log = service().log()
     check(SERVICE_KEY not in log and ROUTE_KEY not in log and "eyJ" not in log, "a key or a token is in the log")
+
+
+def test_sec_L7_the_local_socket_is_its_groups():
+    users = grp.getgrnam("users").gr_gid
+    for group, mode in (("users", 0o660), ("there-is-none", 0o600)):
+        with harness.Service(environment={"FERRITE_SOCKET_GROUP": group}) as service:
+            equal(os.stat(service.socket_path).st_mode & 0o7777, mode, "mode")
+            path = str(service.socket_path)
+            script = f"import socket; socket.socket(socket.AF_UNIX).connect({path!r}); print('connected')"
+            for groups, wanted in (("--clear-groups", False), (f"--groups={users}", group == "users")):
+                done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", groups, sys.executable, "-c", script],
+                                      capture_output=True, text=True, timeout=60, check=False)
+                equal("connected" in done.stdout, wanted, f"{group}, as a user with {groups}: {done}")
 
 
 if __name__ == "__main__":

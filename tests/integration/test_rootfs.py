@@ -424,7 +424,7 @@ def test_several_images_in_an_archive():
 # --- unpacking ----------------------------------------------------------------------------------------------------
 
 
-def test_owners_modes_and_times():
+def test_sec_J4_owners_modes_and_times():
     entries = [
         entry("d/", None, mode=0o2750, uid=33, gid=34, mtime=1500000000),
         entry("d/suid", b"x", mode=0o4755, uid=0),
@@ -481,7 +481,7 @@ def test_large_folders():
         equal(server.settled(), [], "the store")
 
 
-def test_attributes():
+def test_sec_J4_attributes():
     headers = {
         "SCHILY.xattr.user.kept": "yes",
         "SCHILY.xattr.user.overlay.opaque": "y",
@@ -498,7 +498,7 @@ def test_attributes():
                 equal(os.listxattr(image.layers[0] / name), ["user.kept"], f"attributes of {name}")
 
 
-def test_whiteouts():
+def test_sec_J3_whiteouts():
     lower = make.tar(
         [entry("a", b"1"), entry("gone", b"1"), entry("d/", None), entry("d/x", b"1"), entry("e/", None),
          entry("e/x", b"1"), entry("r/", None), entry("r/x", b"1")]
@@ -557,7 +557,7 @@ def overlay(image, look):
     return json.loads(text)
 
 
-def test_evil_layers_are_refused_by_name():
+def test_sec_J1_evil_layers_are_refused_by_name():
     canary = {p: p.read_bytes() for p in (Path("/etc/passwd"), Path("/etc/hosts")) if p.exists()}
     with Server() as server:
         server.put(make.oci([HELLO_LAYER]), "good")
@@ -572,7 +572,7 @@ def test_evil_layers_are_refused_by_name():
         check(not (server.folder.parent / "escape").exists(), "a file was made outside")
 
 
-def test_bombs_end_in_named_errors():
+def test_sec_J2_bombs_end_in_named_errors():
     mebi = b"\0" * (1 << 20)
     many = make.tar([entry(f"d/{i}", b"") for i in range(3000)])
     # Says that it is four terabytes of holes.
@@ -603,7 +603,7 @@ def test_bombs_end_in_named_errors():
 # --- digests, sizes, documents ------------------------------------------------------------------------------------
 
 
-def test_damaged_archives():
+def test_sec_J5_damaged_archives():
     good = make.oci([HELLO_LAYER, SECOND_LAYER], compression="gzip")
     layer = gzip.compress(HELLO_LAYER, mtime=0)
 
@@ -679,7 +679,7 @@ def test_damaged_archives():
         server.put(good, "good")
 
 
-def test_changed_on_disk():
+def test_sec_J6_changed_on_disk():
     with Server() as server:
         server.put(make.oci([HELLO_LAYER, SECOND_LAYER]), "x")
         with server.open("x") as image:
@@ -1032,7 +1032,7 @@ def test_list_and_inspect():
         expect_failure(lambda: server.query(7), "unknown query")
 
 
-def test_hostile_peers():
+def test_sec_L1_L2_hostile_peers():
     """Who breaks a rule loses its channel and is accused to ferrited; the server and its images stay.
 
     A channel that merely closes, as when the api is restarted, is no accusation. Neither leaves a descriptor.
@@ -1126,7 +1126,7 @@ def test_busy_with_a_slow_import():
         equal(status, 0, "exit status after draining")
 
 
-def test_unpacking_reads_no_file_of_the_image():
+def test_sec_J7_unpacking_reads_no_file_of_the_image():
     """The unpacking process makes no system call that could load or run anything; only files of the layer are made."""
     if not shutil.which("strace"):
         raise AssertionError("strace is missing: tools/setup installs it")

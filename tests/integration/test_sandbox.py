@@ -529,7 +529,7 @@ def test_sec_A1_root_inside_is_nobody_outside():
     check("=ok" in outside, f"control: {outside}")
 
 
-def test_sec_A2_ranges_are_disjoint():
+def test_sec_A2_I1_ranges_are_disjoint():
     first = box().request("create", "/bin/inspector", "hold")
     second = box().request("create", "/bin/inspector", "runtime")
     check(abs(first["uid_base"] - second["uid_base"]) >= 65536, f"{first} {second}")
@@ -558,7 +558,7 @@ def test_sec_A4_no_new_namespaces():
     check("unshare_net=ok" in outside, f"control: {outside}")
 
 
-def test_sec_A6_only_own_processes():
+def test_sec_A6_I2_only_own_processes():
     listed = [line for line in box().inspect("list", "/proc").splitlines() if line[6:].isdigit()]
     # The builder of the root was the second one.
     equal(listed, ["entry=3"], "processes in /proc")
@@ -632,7 +632,7 @@ DENIED = {
 }
 
 
-def test_sec_C1_C3_C4_C5_C6_denied_calls():
+def test_sec_C1_C3_C4_C5_C6_I3_denied_calls():
     names = {str(v): k for k, v in DENIED.items()}
     found = box().values("syscalls", *names)
     equal({names[k]: v for k, v in found.items() if v not in ("EPERM", "ENOSYS")}, {}, "denied calls")
@@ -820,7 +820,7 @@ def test_sec_E2_E3_no_console_and_our_null():
     equal(answer["stdout"], "keep", "a /dev of the image has no effect")
 
 
-def test_sec_E5_the_init_is_out_of_reach():
+def test_sec_E5_E7_the_init_is_out_of_reach():
     digest = subprocess.run(["sha256sum", BUILD / "libexec" / "ferrite-init", BUILD / "libexec" / "ferrite-sandbox"],
                             capture_output=True, text=True, check=True).stdout
     for user in (0, 1000):
@@ -983,7 +983,7 @@ def test_sec_K2_profiles_are_checked():
     check("failed" in box().ask(op="profile", profile=0, items=[text]), "profile 0")
 
 
-def test_profiles_are_injected():
+def test_sec_K3_profiles_are_injected():
     library = box().folder / "libgood.so"
     library.write_bytes(b"library")
     library.chmod(0o755)
@@ -1057,7 +1057,7 @@ def test_sec_L1_malformed_messages_close_the_channel():
         check("out of order" in server.log() or "unknown type" in server.log(), "violations are logged")
 
 
-def test_instances_die_with_their_owner():
+def test_sec_G5_instances_die_with_their_owner():
     with Sandbox() as server:
         for _ in range(5):
             instance = server.create("/bin/inspector", "stubborn")
@@ -1125,7 +1125,7 @@ def descriptors(pid):
     return counts
 
 
-def test_nothing_is_leaked_by_hundreds():
+def test_sec_M3_nothing_is_leaked_by_hundreds():
     box().run("/bin/inspector", "exit", 0)
     box().settled()
     # Every range has made its id map once.

@@ -51,7 +51,7 @@ def limits(server, **more):
     return found
 
 
-def test_limits_are_those_of_the_request():
+def test_sec_G4_limits_are_those_of_the_request():
     with Sandbox() as cold, WarmSandbox() as warm:
         for more in ({}, {"memory": 32 * MIB, "pids": 7, "cpu": 30}, {"memory": 512 * MIB, "pids": 3000}):
             equal(limits(warm, **more), limits(cold, **more), f"limits for {more}")

@@ -232,7 +232,7 @@ def test_mechanisms_start_before_the_api_and_all_get_their_channels():
         equal(s.end(), 0, "exit status")
 
 
-def test_each_server_has_only_what_its_row_says():
+def test_sec_B5_each_server_has_only_what_its_row_says():
     with Supervisor() as s:
         s.ready()
         servers = s.servers()
@@ -535,7 +535,7 @@ def test_sighup_reads_the_file_again():
                 equal(s.text.count(line), 1, f"times that the servers were told: {line}")
 
 
-def test_kill_9_ends_all_servers_and_a_new_one_takes_over():
+def test_sec_M4_kill_9_ends_all_servers_and_a_new_one_takes_over():
     with Supervisor() as s:
         s.ready()
         s.order("rootfs", "child")
@@ -571,7 +571,7 @@ def test_starting_twice_is_refused_and_disturbs_nothing():
         equal(s.end(), 0, "exit status")
 
 
-def test_two_beside_each_other_get_ids_of_their_own():
+def test_sec_A2_two_beside_each_other_get_ids_of_their_own():
     with Supervisor() as one, Supervisor() as two:
         one.ready()
         two.ready()
@@ -633,7 +633,7 @@ def test_state_in_the_run_directory_is_refused():
             shutil.rmtree(f"{folder}/run")
 
 
-def test_descriptors_of_the_caller_are_closed():
+def test_sec_F1_descriptors_of_the_caller_are_closed():
     with tempfile.TemporaryDirectory(prefix="ferrite-sup-") as folder, open("/etc/passwd") as leak:
         os.set_inheritable(leak.fileno(), True)
         with bare(folder, close_fds=False) as process:

@@ -45,7 +45,7 @@ START_TEST(config_keys_become_names)
 }
 END_TEST
 
-START_TEST(headers_become_variables)
+START_TEST(sec_F5_headers_become_variables)
 {
 	static const struct http_header headers[] = {
 		{"Host", "h"},	  {"X-Foo.Bar", "1"}, {"x-twice", "a"},	     {"Transfer-Encoding", "chunked"},
@@ -155,7 +155,7 @@ static Suite *make_suite(void)
 	tcase_add_checked_fixture(all, open_env, close_env);
 	tcase_add_test(all, later_values_replace_earlier_ones);
 	tcase_add_test(all, config_keys_become_names);
-	tcase_add_test(all, headers_become_variables);
+	tcase_add_test(all, sec_F5_headers_become_variables);
 	tcase_add_test(all, number_and_bytes_are_bounded);
 	tcase_add_test(all, requests_are_framed);
 	tcase_add_test(all, nothing_escapes_its_line);

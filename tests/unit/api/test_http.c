@@ -145,7 +145,7 @@ START_TEST(bodies_come_whole)
 }
 END_TEST
 
-START_TEST(every_split_of_the_input_gives_the_same_answers)
+START_TEST(sec_L3_every_split_of_the_input_gives_the_same_answers)
 {
 	static const char text[] =
 		"POST /echo HTTP/1.1\r\nX: y\r\nContent-Length: 3\r\n\r\nabc"
@@ -166,7 +166,7 @@ START_TEST(every_split_of_the_input_gives_the_same_answers)
 }
 END_TEST
 
-START_TEST(fields_of_the_answer_cannot_break_out)
+START_TEST(sec_L3_fields_of_the_answer_cannot_break_out)
 {
 	send_text("GET /none HTTP/1.1\r\n\r\n");
 	expect("HTTP/1.1 404 Not Found\r\n", "\r\n\r\ngone");
@@ -176,7 +176,7 @@ START_TEST(fields_of_the_answer_cannot_break_out)
 }
 END_TEST
 
-START_TEST(limits_are_kept)
+START_TEST(sec_L3_limits_are_kept)
 {
 	static const struct {
 		const char *text, *status;
@@ -488,9 +488,9 @@ static Suite *make_suite(void)
 
 	tcase_add_checked_fixture(all, open_all, close_all);
 	tcase_add_test(all, bodies_come_whole);
-	tcase_add_test(all, every_split_of_the_input_gives_the_same_answers);
-	tcase_add_test(all, fields_of_the_answer_cannot_break_out);
-	tcase_add_test(all, limits_are_kept);
+	tcase_add_test(all, sec_L3_every_split_of_the_input_gives_the_same_answers);
+	tcase_add_test(all, sec_L3_fields_of_the_answer_cannot_break_out);
+	tcase_add_test(all, sec_L3_limits_are_kept);
 	tcase_add_test(all, a_chunked_body_over_the_limit_is_refused);
 	tcase_add_test(all, a_client_that_goes_is_noticed);
 	tcase_add_test(all, a_patient_request_outlives_the_clients_side);

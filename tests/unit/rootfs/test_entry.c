@@ -40,7 +40,7 @@ START_TEST(good_paths_are_normalised)
 }
 END_TEST
 
-START_TEST(bad_paths_are_refused_by_name)
+START_TEST(sec_J1_bad_paths_are_refused_by_name)
 {
 	char out[ENTRY_PATH_MAX + 1] = "untouched";
 	struct err err = ERR_INIT;
@@ -100,7 +100,7 @@ static const struct {
 	{".wh...", -EINVAL, WHITEOUT_NONE, NULL},
 };
 
-START_TEST(whiteouts_are_told_apart)
+START_TEST(sec_J3_whiteouts_are_told_apart)
 {
 	enum entry_whiteout kind = WHITEOUT_NONE;
 	const char *hidden = NULL;
@@ -112,7 +112,7 @@ START_TEST(whiteouts_are_told_apart)
 }
 END_TEST
 
-START_TEST(only_harmless_attributes_pass)
+START_TEST(sec_J4_only_harmless_attributes_pass)
 {
 	static const char *const kept[] = {"user.a", "user.overlayx", "user.mime_type"};
 	static const char *const dropped[] = {"user.",
@@ -143,10 +143,10 @@ static Suite *make_suite(void)
 	TCase *all = tcase_create("all");
 
 	tcase_add_loop_test(all, good_paths_are_normalised, 0, (int)ARRAY_LEN(good));
-	tcase_add_loop_test(all, bad_paths_are_refused_by_name, 0, (int)ARRAY_LEN(bad));
+	tcase_add_loop_test(all, sec_J1_bad_paths_are_refused_by_name, 0, (int)ARRAY_LEN(bad));
 	tcase_add_test(all, paths_end_at_their_bounds);
-	tcase_add_loop_test(all, whiteouts_are_told_apart, 0, (int)ARRAY_LEN(whiteouts));
-	tcase_add_test(all, only_harmless_attributes_pass);
+	tcase_add_loop_test(all, sec_J3_whiteouts_are_told_apart, 0, (int)ARRAY_LEN(whiteouts));
+	tcase_add_test(all, sec_J4_only_harmless_attributes_pass);
 	suite_add_tcase(suite, all);
 	return suite;
 }

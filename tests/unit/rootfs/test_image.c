@@ -38,7 +38,7 @@ static const struct {
 	{"{\"schemaVersion\":2," CONFIG ",\"layers\":[]} x", "no valid JSON"},
 };
 
-START_TEST(manifests_are_checked)
+START_TEST(sec_J5_manifests_are_checked)
 {
 	struct image_manifest manifest = {0};
 	struct err err = ERR_INIT;
@@ -177,7 +177,7 @@ START_TEST(an_index_tells_whom_it_fits)
 }
 END_TEST
 
-START_TEST(nesting_is_bounded_before_it_is_parsed)
+START_TEST(sec_J5_nesting_is_bounded_before_it_is_parsed)
 {
 	char text[4096];
 	struct err err = ERR_INIT;
@@ -201,12 +201,12 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("image");
 	TCase *all = tcase_create("all");
 
-	tcase_add_loop_test(all, manifests_are_checked, 0, (int)ARRAY_LEN(manifests));
+	tcase_add_loop_test(all, sec_J5_manifests_are_checked, 0, (int)ARRAY_LEN(manifests));
 	tcase_add_loop_test(all, configurations_are_checked, 0, (int)ARRAY_LEN(configs));
 	tcase_add_test(all, what_is_needed_to_run_is_kept);
 	tcase_add_loop_test(all, manifest_json_is_checked, 0, (int)ARRAY_LEN(dockers));
 	tcase_add_test(all, an_index_tells_whom_it_fits);
-	tcase_add_test(all, nesting_is_bounded_before_it_is_parsed);
+	tcase_add_test(all, sec_J5_nesting_is_bounded_before_it_is_parsed);
 	suite_add_tcase(suite, all);
 	return suite;
 }

@@ -165,7 +165,7 @@ static void put_blob(const char *content)
 			 0);
 }
 
-START_TEST(blobs_are_checked_when_they_are_read)
+START_TEST(sec_J6_blobs_are_checked_when_they_are_read)
 {
 	char digest[DIGEST_TEXT_LENGTH + 1];
 	_cleanup_free_ char *text = NULL;
@@ -324,7 +324,7 @@ static Suite *make_suite(void)
 	tcase_add_test(all, names_are_kept_over_a_restart);
 	tcase_add_test(all, the_number_of_names_is_bounded);
 	tcase_add_loop_test(all, a_damaged_index_is_refused_not_emptied, 0, (int)ARRAY_LEN(damaged));
-	tcase_add_test(all, blobs_are_checked_when_they_are_read);
+	tcase_add_test(all, sec_J6_blobs_are_checked_when_they_are_read);
 	tcase_add_test(all, sweeping_spares_what_is_used);
 	tcase_add_test(all, checked_layers_are_remembered_for_this_boot);
 	tcase_add_test(all, deep_trees_are_deleted);

@@ -62,7 +62,7 @@ static bool allowed(uint32_t kind, uint32_t access, uint32_t major, uint32_t min
 	return interpret(program, n, &context) == 1;
 }
 
-START_TEST(only_listed_characters_and_never_mknod)
+START_TEST(sec_D7_only_listed_characters_and_never_mknod)
 {
 	const uint32_t rw = BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE;
 
@@ -115,7 +115,7 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("device_policy");
 	TCase *all = tcase_create("all");
 
-	tcase_add_test(all, only_listed_characters_and_never_mknod);
+	tcase_add_test(all, sec_D7_only_listed_characters_and_never_mknod);
 	tcase_add_test(all, a_profile_adds_its_devices);
 	tcase_add_test(all, the_largest_program_fits);
 	suite_add_tcase(suite, all);

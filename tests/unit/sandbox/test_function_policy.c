@@ -116,7 +116,7 @@ static void read_text(int8_t listed[NUMBERS])
 	}
 }
 
-START_TEST(every_number_is_as_written)
+START_TEST(sec_C1_every_number_is_as_written)
 {
 	static int8_t listed[NUMBERS];
 	unsigned allowed = 0;
@@ -141,7 +141,7 @@ START_TEST(every_number_is_as_written)
 }
 END_TEST
 
-START_TEST(other_architectures_get_nothing)
+START_TEST(sec_C2_other_architectures_get_nothing)
 {
 	static const uint32_t others[] = {AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM, 0};
 
@@ -159,7 +159,7 @@ START_TEST(other_architectures_get_nothing)
 }
 END_TEST
 
-START_TEST(arguments_decide)
+START_TEST(sec_C1_arguments_decide)
 {
 	const uint64_t high = 1ull << 32;
 	const struct {
@@ -239,9 +239,9 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("function_policy");
 	TCase *all = tcase_create("all");
 
-	tcase_add_test(all, every_number_is_as_written);
-	tcase_add_test(all, other_architectures_get_nothing);
-	tcase_add_test(all, arguments_decide);
+	tcase_add_test(all, sec_C1_every_number_is_as_written);
+	tcase_add_test(all, sec_C2_other_architectures_get_nothing);
+	tcase_add_test(all, sec_C1_arguments_decide);
 	suite_add_tcase(suite, all);
 	return suite;
 }

@@ -37,7 +37,7 @@ static void open_or_fail(struct ids *ids)
 	ck_assert_msg(ids_open(ids, folder_fd, BASE, FIRST, COUNT, 0, &err) == 0, "%s", err.text);
 }
 
-START_TEST(ranges_are_disjoint_and_run_out)
+START_TEST(sec_A2_ranges_are_disjoint_and_run_out)
 {
 	struct ids ids;
 	uint32_t blocks[COUNT], extra = 99;
@@ -115,7 +115,7 @@ START_TEST(one_server_at_a_time)
 }
 END_TEST
 
-START_TEST(planted_files_are_refused)
+START_TEST(sec_D10_planted_files_are_refused)
 {
 	struct ids ids;
 	struct err err = ERR_INIT;
@@ -134,11 +134,11 @@ static Suite *make_suite(void)
 	TCase *all = tcase_create("all");
 
 	tcase_add_checked_fixture(all, set_up, tear_down);
-	tcase_add_test(all, ranges_are_disjoint_and_run_out);
+	tcase_add_test(all, sec_A2_ranges_are_disjoint_and_run_out);
 	tcase_add_test(all, leases_outlive_the_server);
 	tcase_add_test(all, another_layout_or_boot_voids_leases);
 	tcase_add_test(all, one_server_at_a_time);
-	tcase_add_test(all, planted_files_are_refused);
+	tcase_add_test(all, sec_D10_planted_files_are_refused);
 	suite_add_tcase(suite, all);
 	return suite;
 }

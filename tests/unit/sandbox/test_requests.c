@@ -92,7 +92,7 @@ START_TEST(what_is_asked_for_is_brought_down_to_the_maxima)
 }
 END_TEST
 
-START_TEST(counts_that_do_not_fit_are_violations)
+START_TEST(sec_L1_counts_that_do_not_fit_are_violations)
 {
 	const struct sbx_create bad[] = {
 		{.n_layers = 2, .n_args = 1, .n_env = 1},      {.n_layers = 0, .n_args = 1, .n_env = 1},
@@ -110,7 +110,7 @@ START_TEST(counts_that_do_not_fit_are_violations)
 }
 END_TEST
 
-START_TEST(values_out_of_range_are_refused)
+START_TEST(sec_L2_values_out_of_range_are_refused)
 {
 	const struct {
 		struct sbx_create body;
@@ -306,8 +306,8 @@ static Suite *make_suite(void)
 
 	tcase_add_test(all, defaults_are_filled_in);
 	tcase_add_test(all, what_is_asked_for_is_brought_down_to_the_maxima);
-	tcase_add_test(all, counts_that_do_not_fit_are_violations);
-	tcase_add_test(all, values_out_of_range_are_refused);
+	tcase_add_test(all, sec_L1_counts_that_do_not_fit_are_violations);
+	tcase_add_test(all, sec_L2_values_out_of_range_are_refused);
 	tcase_add_test(all, texts_are_judged);
 	tcase_add_test(all, places_in_a_root_are_plain);
 	tcase_add_test(all, profile_records_are_read_exactly);

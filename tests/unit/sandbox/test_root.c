@@ -73,7 +73,7 @@ START_TEST(directories_are_made_inside)
 }
 END_TEST
 
-START_TEST(links_never_lead_out)
+START_TEST(sec_D1_links_never_lead_out)
 {
 	static const char *const targets[] = {"../outside", "../../../../../../../tmp", "/../outside",	  "..",
 					      "/",	    "/proc/self/root",		"/proc/self/fd/0"};
@@ -154,7 +154,7 @@ static Suite *make_suite(void)
 
 	tcase_add_checked_fixture(all, set_up, tear_down);
 	tcase_add_test(all, directories_are_made_inside);
-	tcase_add_test(all, links_never_lead_out);
+	tcase_add_test(all, sec_D1_links_never_lead_out);
 	tcase_add_test(all, a_link_to_nowhere_is_an_error);
 	tcase_add_test(all, mount_points_are_real_directories);
 	tcase_add_test(all, files_replace_links_and_do_not_follow_them);

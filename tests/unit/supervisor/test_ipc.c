@@ -162,7 +162,7 @@ static void refuse_raw(const void *bytes, size_t length, unsigned n_fds, const c
 	ck_assert_uint_eq(message.n_fds, 0);
 }
 
-START_TEST(malformed_messages_are_refused_and_leak_nothing)
+START_TEST(sec_L1_malformed_messages_are_refused_and_leak_nothing)
 {
 	static char big[sizeof(struct ipc_header) + IPC_PAYLOAD_MAX + 1];
 	const struct ipc_header good = {.magic = IPC_MAGIC, .type = 9};
@@ -200,7 +200,7 @@ START_TEST(malformed_messages_are_refused_and_leak_nothing)
 }
 END_TEST
 
-START_TEST(rules_are_enforced)
+START_TEST(sec_L1_rules_are_enforced)
 {
 	static const struct ipc_rule rules[] = {
 		{CTL_HELLO, 0, 0, 8, 0, 1, "hello"}, {CTL_CHANNEL, 1, 2, 4, 10, 2 | 4, "channel"}, {0}};
@@ -269,8 +269,8 @@ static Suite *make_suite(void)
 	tcase_add_test(tests, a_message_arrives_whole);
 	tcase_add_test(tests, descriptors_travel_and_are_not_lost);
 	tcase_add_test(tests, sizes_are_bounded);
-	tcase_add_test(tests, malformed_messages_are_refused_and_leak_nothing);
-	tcase_add_test(tests, rules_are_enforced);
+	tcase_add_test(tests, sec_L1_malformed_messages_are_refused_and_leak_nothing);
+	tcase_add_test(tests, sec_L1_rules_are_enforced);
 	tcase_add_test(tests, a_full_channel_says_so);
 	suite_add_tcase(suite, tests);
 	return suite;

@@ -20,8 +20,9 @@
 
 #include "tests/unit/main.h"
 
-#define DENIED	(SECCOMP_RET_ERRNO | EPERM)
-#define UNKNOWN (SECCOMP_RET_ERRNO | ENOSYS)
+#define NUMBER_LAST (POLICY_NUMBERS_MAX - 1)
+#define DENIED	    (SECCOMP_RET_ERRNO | EPERM)
+#define UNKNOWN	    (SECCOMP_RET_ERRNO | ENOSYS)
 
 /* Classic BPF as far as seccomp filters use it. */
 static uint32_t interpret(const struct sock_filter *code, unsigned length, const struct seccomp_data *data)
@@ -194,7 +195,7 @@ static void compare_all(void)
 {
 	static const uint32_t arches[] = {AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM, 0};
 
-	for (int number = 0; number <= 600; number++)
+	for (int number = 0; number <= NUMBER_LAST; number++)
 		for (int i = 0; i < 200; i++) {
 			struct seccomp_data data = random_call(number);
 
@@ -328,7 +329,7 @@ static unsigned libseccomp_filter(int only, struct sock_filter *filter, size_t r
 		if (number == only || (only == -1 && shape_of(number) == ALWAYS))
 			add_rule(ctx, &policy.rules[i]);
 	}
-	for (int number = 0; number <= 600; number++)
+	for (int number = 0; number <= NUMBER_LAST; number++)
 		if (!listed[number] && (number > policy_highest_known() || number == SYS_clone3))
 			ck_assert_int_eq(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), number, 0), 0);
 	ck_assert_int_eq(seccomp_export_bpf(ctx, fd), 0);
@@ -338,7 +339,7 @@ static unsigned libseccomp_filter(int only, struct sock_filter *filter, size_t r
 	return (unsigned)((size_t)n / sizeof(*filter));
 }
 
-START_TEST(filters_agree_with_libseccomp)
+START_TEST(sec_C1_C9_filters_agree_with_libseccomp)
 {
 	static struct sock_filter always[8192], one[8192];
 
@@ -347,7 +348,7 @@ START_TEST(filters_agree_with_libseccomp)
 
 		build_file(our_policies[i][0], our_policies[i][1]);
 		always_length = libseccomp_filter(-1, always, ARRAY_LEN(always));
-		for (int number = 0; number <= 600; number++) {
+		for (int number = 0; number <= NUMBER_LAST; number++) {
 			enum shape shape = shape_of(number);
 			unsigned length = shape == CONDITIONAL ? libseccomp_filter(number, one, ARRAY_LEN(one)) : 0;
 
@@ -374,7 +375,7 @@ START_TEST(the_sandbox_may_do_what_containers_may)
 	sandbox = program;
 	/* Last, so that the arguments lie around its values. */
 	build_file("sandbox/policy", "function.policy");
-	for (int number = 0; number <= 600; number++)
+	for (int number = 0; number <= NUMBER_LAST; number++)
 		for (int i = 0; i < 2000; i++) {
 			struct seccomp_data data = random_call(number);
 
@@ -388,10 +389,10 @@ START_TEST(the_sandbox_may_do_what_containers_may)
 }
 END_TEST
 
-START_TEST(x32_numbers_do_not_exist)
+START_TEST(sec_C2_x32_numbers_do_not_exist)
 {
 	build_file("supervisor/policy", "sandbox.policy");
-	for (int number = 0; number <= 600; number++) {
+	for (int number = 0; number <= NUMBER_LAST; number++) {
 		struct seccomp_data data = random_call(number | 0x40000000);
 
 		ck_assert_uint_eq(interpret(program.instructions, program.n_instructions, &data), UNKNOWN);
@@ -490,7 +491,7 @@ static bool lints(const char *text, bool untrusted)
 	return policy_lint(&policy, untrusted, &err) == 0;
 }
 
-START_TEST(lint_wants_reasons)
+START_TEST(sec_C7_lint_wants_reasons)
 {
 	ck_assert(!lints("mount: allow", false));
 	ck_assert(!lints("mount: allow #", false));
@@ -579,13 +580,13 @@ static Suite *make_suite(void)
 
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, filters_do_what_the_rules_say);
-	tcase_add_test(tests, filters_agree_with_libseccomp);
+	tcase_add_test(tests, sec_C1_C9_filters_agree_with_libseccomp);
 	tcase_add_test(tests, the_sandbox_may_do_what_containers_may);
-	tcase_add_test(tests, x32_numbers_do_not_exist);
+	tcase_add_test(tests, sec_C2_x32_numbers_do_not_exist);
 	tcase_add_test(tests, far_jumps_arrive);
 	tcase_add_test(tests, bad_policies_are_named);
 	tcase_add_test(tests, too_long_is_refused);
-	tcase_add_test(tests, lint_wants_reasons);
+	tcase_add_test(tests, sec_C7_lint_wants_reasons);
 	tcase_add_test(tests, the_kernel_agrees);
 	suite_add_tcase(suite, tests);
 	return suite;

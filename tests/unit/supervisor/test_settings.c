@@ -116,7 +116,7 @@ START_TEST(values_that_do_not_fit_change_nothing)
 }
 END_TEST
 
-START_TEST(secrets_are_not_in_errors)
+START_TEST(sec_L6_secrets_are_not_in_errors)
 {
 	struct err err = ERR_INIT;
 
@@ -306,7 +306,7 @@ static Suite *make_suite(void)
 
 	tcase_add_test(tests, values_are_normalised);
 	tcase_add_test(tests, values_that_do_not_fit_change_nothing);
-	tcase_add_test(tests, secrets_are_not_in_errors);
+	tcase_add_test(tests, sec_L6_secrets_are_not_in_errors);
 	tcase_add_test(tests, unknown_keys_get_the_nearest);
 	tcase_add_test(tests, files_are_strict);
 	tcase_add_test(tests, the_environment_has_two_kinds_of_names);
