@@ -151,6 +151,8 @@ static void reply(struct http_request *request, unsigned status, const char *con
 	bool bodyless = request->method == METHOD_HEAD || status < 200 || status == 204 || status == 304;
 
 	if (!bodyless && !may_wait(c, buffer ? evbuffer_get_length(buffer) : length)) {
+		/* They describe what is not sent. */
+		text_clear(&c->fields);
 		http_reply_error(request, 503, "Too many answers wait to be read, try again");
 		return;
 	}

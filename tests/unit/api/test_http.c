@@ -294,6 +294,7 @@ START_TEST(large_answers_wait_for_a_slow_reader)
 	for (int i = 0; i < 500; i++)
 		ck_assert_int_eq(evbuffer_add(big, block, sizeof(block)), 0);
 	send_text("GET /hold HTTP/1.1\r\n\r\nGET /none HTTP/1.1\r\n\r\n");
+	http_reply_header(held, "Content-Encoding", "gzip");
 	http_reply_buffer(held, 200, NULL, big);
 	evbuffer_free(big);
 	for (const char *got = take(); got && *got; got = take()) {
@@ -420,6 +421,7 @@ START_TEST(answers_that_nobody_reads_are_bounded)
 	open_client();
 	reply_megabytes(8);
 	expect("HTTP/1.1 503 ", "\"Too many answers wait to be read, try again\"}}\n");
+	ck_assert_ptr_null(strstr(received, "Content-Encoding"));
 	ck_assert_ptr_nonnull(strstr(received, "Retry-After: 1\r\n"));
 	(void)close(slow_fd);
 	run();
