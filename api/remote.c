@@ -34,6 +34,7 @@ struct remote {
 	struct api *api;
 	CURL *curl;
 	char url[1024];
+	char name[1024]; /* the same for people to read, without a user and a password */
 	struct event *timer;
 	struct worker_task poll_task;
 	bool poll_posted, failing;
@@ -103,7 +104,7 @@ static int exchange(struct remote *remote, const char *method, const char *body,
 
 	refresh(remote);
 	if (*remote->jwt_key && write_token(remote->jwt_key, &token) < 0)
-		return err_sys(err, ENOMEM, "a token for %s", remote->url);
+		return err_sys(err, ENOMEM, "a token for %s", remote->name);
 	headers = curl_slist_append(headers, token.data ? token.data : "Accept: application/json");
 	text_clear(&remote->answer);
 	remote->answer.failed = false;
@@ -120,7 +121,7 @@ static int exchange(struct remote *remote, const char *method, const char *body,
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
 	curl_slist_free_all(headers);
 	if (code != CURLE_OK)
-		return err_set(err, EIO, "%s %s: %s", method, remote->url,
+		return err_set(err, EIO, "%s %s: %s", method, remote->name,
 			       *problem ? problem : curl_easy_strerror(code));
 	return (int)status;
 }
@@ -164,7 +165,7 @@ static void acknowledge(struct remote *remote, const struct task *item)
 	status = body.failed ? -ENOMEM : exchange(remote, "DELETE", body.data, &err);
 	if (status != 202)
 		log_warn("a task that ran could not be acknowledged, so it may run again", LOG_STR("call_id", item->id),
-			 LOG_STR("queue", remote->url), LOG_INT("status", MAX(status, 0)), LOG_STR("error", err.text));
+			 LOG_STR("queue", remote->name), LOG_INT("status", MAX(status, 0)), LOG_STR("error", err.text));
 }
 
 static void on_ended(struct task_run *run)
@@ -218,10 +219,10 @@ static int take(struct remote *remote, struct err *err)
 	if (status < 0)
 		return status;
 	if (status != 202 && status != 200)
-		return err_set(err, EIO, "GET %s: answered with status %d", remote->url, status);
+		return err_set(err, EIO, "GET %s: answered with status %d", remote->name, status);
 	r = remote->answer.data ? task_json_read(remote->answer.data, remote->answer.length, &task, err) : -ENOENT;
 	if (r < 0)
-		return r == -ENOENT ? r : err_wrap(err, "GET %s", remote->url);
+		return r == -ENOENT ? r : err_wrap(err, "GET %s", remote->name);
 	if (!is_running(remote, task.id))
 		return start(remote, &task, err);
 	/* Reserved once more, and nothing else is ready as long as it is the first. */
@@ -269,7 +270,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 static int take_url(struct remote *remote, const char *url, struct err *err)
 {
 	CURLU *parsed = curl_url();
-	char *path = NULL, *whole = NULL;
+	char *path = NULL, *whole = NULL, *name = NULL;
 	bool good = parsed && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
 		    curl_url_get(parsed, CURLUPART_PATH, &path, 0) == CURLUE_OK;
 
@@ -278,10 +279,15 @@ static int take_url(struct remote *remote, const char *url, struct err *err)
 	good = good && curl_url_get(parsed, CURLUPART_URL, &whole, 0) == CURLUE_OK &&
 	       (strncmp(whole, "http://", 7) == 0 || strncmp(whole, "https://", 8) == 0) &&
 	       str_copy(remote->url, sizeof(remote->url), whole);
+	good = good && curl_url_set(parsed, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
+	       curl_url_set(parsed, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
+	       curl_url_get(parsed, CURLUPART_URL, &name, 0) == CURLUE_OK &&
+	       str_copy(remote->name, sizeof(remote->name), name);
 	curl_free(path);
 	curl_free(whole);
+	curl_free(name);
 	curl_url_cleanup(parsed);
-	return good ? 0 : err_set(err, EINVAL, "API_URL: \"%.200s\" is no URL with http or https", url);
+	return good ? 0 : err_set(err, EINVAL, "API_URL is no URL with http or https");
 }
 
 int remote_open(struct api *api, const char *url, struct remote **ret_remote, struct err *err)
