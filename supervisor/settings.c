@@ -26,6 +26,7 @@ struct row {
 	uint64_t min, max;	/* NUMBER, BYTES, MIB_SIZE (in MiB), TIME (in ms) */
 	const char *value;	/* the default */
 	const char *choices[7]; /* CHOICE */
+	const char *complaint;	/* of another choice, in IronFunctions' words */
 	const char *variable;	/* IronFunctions' name in the environment */
 	const char *doc;
 };
@@ -64,7 +65,8 @@ static const struct row rows[SETTING_MAX] = {
 	[SETTING_RESTART_WINDOW] = {"restart_window", TIME, true, TO_FERRITED, 100, HOUR, "30",
 				    .doc = "see restart_limit"},
 	[SETTING_LOG_LEVEL] = {"log_level", CHOICE, true, TO_ALL, .value = "info",
-			       .choices = {"debug", "info", "warn", "error", "fatal", "panic"}, .variable = "LOG_LEVEL",
+			       .choices = {"debug", "info", "warn", "error", "fatal", "panic"},
+			       .complaint = "Invalid log level. ", .variable = "LOG_LEVEL",
 			       .doc = "debug, info, warn or error (fatal and panic mean error)"},
 	[SETTING_DB_URL] = {"db_url", TEXT, .receivers = TO(PEER_API), .value = "", .variable = "DB_URL",
 			    .doc = "store of apps and routes; empty: SQLite below state_dir"},
@@ -234,7 +236,8 @@ static int refuse(const char *source, const struct row *row, const char *text, s
 			       row->type == PATH ? "an absolute path" : "absolute paths separated by colons");
 	case CHOICE:
 	case LISTEN:
-		return err_set(err, EINVAL, "%s: %s = \"%s\": expected %s", source, row->key, shown, row->doc);
+		return err_set(err, EINVAL, "%s: %s = \"%s\": %sexpected %s", source, row->key, shown,
+			       row->complaint ? row->complaint : "", row->doc);
 	case RANGES:
 		if (allow_check_list(text, &cause) < 0)
 			return err_set(err, EINVAL, "%s: %s: %s", source, row->key, cause.text);

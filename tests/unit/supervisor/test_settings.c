@@ -142,6 +142,7 @@ START_TEST(files_are_strict)
 {
 	static const char *const bad[][2] = {
 		{"gpu", "f:1: expected"},
+		{"log_level = loud\n", "f:1: log_level = \"loud\": Invalid log level. expected"},
 		{"\n\ngpu none\n", "f:3: expected"},
 		{"gpu = none\ngpu = none", "f:2: gpu is given a second time"},
 		{"= 1", "unknown setting \"\""},
