@@ -160,6 +160,16 @@ def test_body_that_is_not_read():
     replaced(path, before)
 
 
+def test_rest_of_a_request_stays_with_its_instance():
+    # Read byte by byte, so that what is left is in the pipe, or has not come that far, and not with the function.
+    path = route("/rest", config={"READS": "1"}, timeout=100)
+    for size, part in ((1, 0), (1000, 999), (60000, 0), (1 << 18, 1 << 16), (3 << 20, 0)):
+        before = who(path)[0]
+        answer = do(path, f"part {part}", b"x" * size)
+        equal((answer.status, answer.text.split()[0]), (200, before), f"answer after {part} of {size} bytes")
+        replaced(path, before)
+
+
 def test_timeout():
     path = route("/timeout", timeout=1, headers={"X-Route": ["1"]})
     for command in ("silent", "long"):

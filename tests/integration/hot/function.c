@@ -22,6 +22,7 @@ static char head[HEAD_MAX + 1];
 static size_t head_length, buffered; /* buffered: bytes in `input` that were not used */
 static char input[65536];
 static char *input_at = input;
+static size_t at_once = sizeof(input);
 static char command[64];
 static long argument;
 static uint64_t content_length;
@@ -75,11 +76,11 @@ static void sleep_ms(long ms)
 	(void)nanosleep(&time, NULL);
 }
 
-/* Bytes of the input, as many as are there; exits at its end. */
+/* Bytes of the input, as many as are there, or as READS says; exits at its end. */
 static size_t more(void)
 {
 	while (buffered == 0) {
-		ssize_t n = read(STDIN_FILENO, input, sizeof(input));
+		ssize_t n = read(STDIN_FILENO, input, at_once);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -144,6 +145,14 @@ static char *read_body(void)
 	}
 	body[got] = '\0';
 	return body;
+}
+
+static void read_part(size_t length)
+{
+	for (size_t got = 0; got < length; got++) {
+		(void)more();
+		use(1);
+	}
 }
 
 /* Length and FNV-1a of a body of any size; with a pause before it, so that the pipe is full. */
@@ -271,6 +280,8 @@ static void afterwards(void)
 		sleep_ms(argument);
 		put("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
 		sleep_ms(1000000);
+	} else if (strcmp(command, "part") == 0) {
+		sleep_ms(1000000);
 	} else if (strcmp(command, "die-on-next") == 0) {
 		(void)poll(&next, 1, -1);
 		_exit(7);
@@ -290,7 +301,9 @@ static void serve(void)
 		sum();
 		return;
 	}
-	if (strcmp(command, "unread") != 0)
+	if (strcmp(command, "part") == 0)
+		read_part((size_t)argument);
+	else if (strcmp(command, "unread") != 0)
 		body = read_body();
 	if (strcmp(command, "sleep") == 0)
 		sleep_ms(argument);
@@ -306,11 +319,13 @@ static void serve(void)
 
 int main(void)
 {
-	const char *start = getenv("AT_START");
+	const char *start = getenv("AT_START"), *reads = getenv("READS");
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	(void)snprintf(name, sizeof(name), "%lld.%09ld", (long long)now.tv_sec, now.tv_nsec);
+	if (reads)
+		at_once = strtoul(reads, NULL, 10);
 	if (start && strcmp(start, "exit") == 0)
 		_exit(5);
 	if (start && strcmp(start, "speak") == 0) {
