@@ -19,8 +19,9 @@ struct queue {
 	pthread_mutex_t lock; /* of the limits */
 	struct queue_limits limits;
 	_Atomic bool limit_posted;
-	void (*changed)(void *context);
+	const struct queue_events *events;
 	void *context;
+	uint64_t opened_us;
 	_Atomic uint64_t numbers[NUMBERS];
 };
 
@@ -162,7 +163,7 @@ static void run_commit(struct worker_task *task)
 		/* Its memory is no longer ours from here on. */
 		finish(queue, request);
 	}
-	queue->changed(queue->context);
+	queue->events->changed(queue->context);
 }
 
 /* The commit is behind everything that is in the mailbox now. */
@@ -208,15 +209,7 @@ void queue_limit(struct queue *queue, const struct queue_limits *limits)
 		worker_post(&queue->worker, &queue->limit_task);
 }
 
-static void log_dead(void *context, const struct task *task)
-{
-	(void)context;
-	log_error("a task was given up: something crashed each time it ran", LOG_STR("app_name", task->app),
-		  LOG_STR("path", task->path), LOG_STR("image", task->image), LOG_STR("call_id", task->id),
-		  LOG_INT("crashes", task->crashes));
-}
-
-int queue_open(const char *path, const struct queue_limits *limits, void (*changed)(void *context), void *context,
+int queue_open(const char *path, const struct queue_limits *limits, const struct queue_events *events, void *context,
 	       struct queue **ret_queue, struct err *err)
 {
 	struct queue *queue = calloc(1, sizeof(*queue));
@@ -226,14 +219,13 @@ int queue_open(const char *path, const struct queue_limits *limits, void (*chang
 		return err_sys(err, ENOMEM, "queue");
 	(void)pthread_mutex_init(&queue->lock, NULL);
 	STAILQ_INIT(&queue->pending);
-	queue->changed = changed;
+	queue->events = events;
 	queue->context = context;
+	queue->opened_us = clock_realtime_us();
 	queue->limit_task.run = run_limit;
 	r = worker_open(&queue->worker, 0, queue, err);
 	if (r == 0)
-		r = queue_store_open(path, limits, clock_realtime_us(), &queue->store, err);
-	if (r == 0)
-		r = queue_store_dead(queue->store, log_dead, NULL, err);
+		r = queue_store_open(path, limits, queue->opened_us, &queue->store, err);
 	if (r < 0) {
 		queue_close(queue);
 		return r;
@@ -243,9 +235,20 @@ int queue_open(const char *path, const struct queue_limits *limits, void (*chang
 	return 0;
 }
 
+/* Those that died before were told of then. */
+static void tell_dead(void *context, const struct task *task)
+{
+	struct queue *queue = context;
+
+	if (task->died_us == queue->opened_us)
+		queue->events->died(queue->context, task);
+}
+
 int queue_start(struct queue *queue, struct err *err)
 {
-	return worker_start(&queue->worker, err);
+	int r = queue_store_dead(queue->store, tell_dead, queue, err);
+
+	return r < 0 ? r : worker_start(&queue->worker, err);
 }
 
 void queue_stop(struct queue *queue)

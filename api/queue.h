@@ -43,9 +43,16 @@ struct queue_request {
 
 struct queue;
 
-/* Opens the file. CHANGED runs in the queue's thread when there may be something new to take. */
-int queue_open(const char *path, const struct queue_limits *limits, void (*changed)(void *context), void *context,
+struct queue_events {
+	/* In the queue's thread: there may be something new to take. */
+	void (*changed)(void *context);
+	/* In queue_start(): opening the file found that something crashed each time that this task ran. */
+	void (*died)(void *context, const struct task *task);
+};
+
+int queue_open(const char *path, const struct queue_limits *limits, const struct queue_events *events, void *context,
 	       struct queue **ret_queue, struct err *err);
+/* Starts the thread. */
 int queue_start(struct queue *queue, struct err *err);
 /* Ends the thread, after the requests handed in before. */
 void queue_stop(struct queue *queue);

@@ -1,5 +1,6 @@
 #include "api/queue_store.h"
 
+#include "api/database.h"
 #include "supervisor/str.h"
 #include "supervisor/util.h"
 
@@ -73,7 +74,8 @@ static const char *const sql[STATEMENTS] = {
 	[DELETE_BODY] = "DELETE FROM bodies WHERE sequence = ?1",
 	[LEAVE] = "UPDATE tasks SET state = ?2, until_us = ?3, crashes = ?4 WHERE sequence = ?1",
 	[RELEASE] = "UPDATE tasks SET state = 0 WHERE state = 3",
-	[LIST_DEAD] = ("SELECT id, priority, created_us, crashes, app, path, image FROM tasks WHERE state = 4"
+	[LIST_DEAD] = ("SELECT id, priority, created_us, crashes, app, path, image, until_us, (SELECT length(payload)"
+		       " FROM bodies WHERE bodies.sequence = tasks.sequence) FROM tasks WHERE state = 4"
 		       " ORDER BY sequence"),
 	[NEXT_RUNNING] = "SELECT id FROM tasks WHERE state = 3 ORDER BY sequence LIMIT 1",
 };
@@ -103,33 +105,9 @@ void task_done(struct task *task)
 	*task = (struct task){0};
 }
 
-static int code_of(int sqlite_code)
-{
-	switch (sqlite_code & 0xff) {
-	case SQLITE_FULL:
-		return ENOSPC;
-	case SQLITE_NOMEM:
-		return ENOMEM;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return EBUSY;
-	case SQLITE_READONLY:
-	case SQLITE_CANTOPEN:
-	case SQLITE_PERM:
-		return EACCES;
-	case SQLITE_CONSTRAINT:
-		return EEXIST;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return EUCLEAN;
-	default:
-		return EIO;
-	}
-}
-
 static int fail(struct queue_store *store, int sqlite_code, const char *what, struct err *err)
 {
-	return err_set(err, code_of(sqlite_code), "%s: %s", what,
+	return err_set(err, database_errno(sqlite_code), "%s: %s", what,
 		       store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(sqlite_code));
 }
 
@@ -634,7 +612,7 @@ int queue_store_crashed(struct queue_store *store, const char *id, uint64_t now_
 {
 	struct found found = {0};
 	enum task_state to;
-	uint64_t pause_us;
+	uint64_t pause_us, until_us;
 	int r = find(store, id, TASK_RUNNING, &found, err);
 
 	if (r < 0)
@@ -642,7 +620,8 @@ int queue_store_crashed(struct queue_store *store, const char *id, uint64_t now_
 	found.crashes++;
 	to = found.crashes >= store->limits.attempts ? TASK_DEAD : found.crashes > 1 ? TASK_DELAYED : TASK_READY;
 	pause_us = (uint64_t)CRASH_DELAY_US << MIN(found.crashes, (unsigned)CRASH_DOUBLINGS);
-	r = leave(store, &found, to, to == TASK_DELAYED ? now_us + pause_us : 0, err);
+	until_us = to == TASK_DELAYED ? now_us + pause_us : to == TASK_DEAD ? now_us : 0;
+	r = leave(store, &found, to, until_us, err);
 	if (r < 0)
 		return r;
 	*ret_dead = to == TASK_DEAD;
@@ -678,7 +657,9 @@ int queue_store_dead(struct queue_store *store, void (*visit)(void *context, con
 	while ((code = sqlite3_step(list)) == SQLITE_ROW) {
 		_cleanup_(task_done) struct task task = {.priority = (unsigned)column(list, 1),
 							 .created_us = column(list, 2),
-							 .crashes = (unsigned)column(list, 3)};
+							 .crashes = (unsigned)column(list, 3),
+							 .died_us = column(list, 7),
+							 .payload_size = (size_t)column(list, 8)};
 
 		(void)str_copy(task.id, sizeof(task.id), (const char *)sqlite3_column_text(list, 0));
 		task.app = copy(list, 4, NULL);

@@ -39,6 +39,7 @@ struct task {
 	size_t payload_size;
 	uint64_t created_us;
 	unsigned crashes; /* how often something crashed while it ran */
+	uint64_t died_us; /* when a dead one was given up */
 };
 
 /* Frees what the task points to; for _cleanup_. */
@@ -88,7 +89,7 @@ int queue_store_put_back(struct queue_store *store, const char *id, enum task_st
 /* A running task crashed: it is ready again after a pause that grows with each crash, or dead (*RET_DEAD). -ENOENT. */
 int queue_store_crashed(struct queue_store *store, const char *id, uint64_t now_us, bool *ret_dead, struct err *err);
 
-/* Calls VISIT for the dead, the oldest first; without what they carry. */
+/* Calls VISIT for the dead, the oldest first; without what they carry, but for its size. */
 int queue_store_dead(struct queue_store *store, void (*visit)(void *context, const struct task *task), void *context,
 		     struct err *err);
 

@@ -28,7 +28,7 @@ struct record_feed {
 void record_feed_open(struct record_feed *feed);
 void record_feed_close(struct record_feed *feed);
 
-/* Loop: takes the record. */
+/* Any thread: takes the record, on its way through the feed of LOOP. */
 void recorder_add(struct api_loop *loop, struct record *record);
 
 /*

@@ -1,6 +1,7 @@
 #include "api/runner.h"
 
 #include "api/hot.h"
+#include "api/recorder.h"
 #include "supervisor/log.h"
 #include "supervisor/util.h"
 
@@ -46,6 +47,51 @@ static void free_run(struct own_run *own)
 
 /* --- the end of a run --------------------------------------------------------------------------------------------- */
 
+static bool keeps_history(struct api *api)
+{
+	bool keeps;
+
+	pthread_mutex_lock(&api->settings_lock);
+	keeps = api->settings.history.calls > 0;
+	pthread_mutex_unlock(&api->settings_lock);
+	return keeps;
+}
+
+/* Runs that ended with this process left no record; the newest one of its id says what became of the task. */
+static void record_dead(struct api *api, const struct task *item, unsigned crashes, uint64_t died_us)
+{
+	struct function *function = NULL;
+	struct record *record;
+	struct err err = ERR_INIT;
+	char message[96];
+
+	if (!keeps_history(api) || task_function(item, &function, &err) < 0)
+		return;
+	record = record_new(function, item->id);
+	function_unref(function);
+	if (!record)
+		return;
+	(void)snprintf(message, sizeof(message), "given up: something crashed each of the %u times that it ran",
+		       crashes);
+	record->async = true;
+	record->outcome = RECORD_BROKEN;
+	record->status = 502;
+	record->message = strdup(message);
+	record->ended_us = (int64_t)clock_monotonic_us();
+	record->created_us = (int64_t)item->created_us;
+	record->completed_us = (int64_t)died_us;
+	record->bytes_in = (int64_t)item->payload_size;
+	recorder_add(&api->loops[0], record);
+}
+
+static void give_up(struct runner *runner, const struct task *item, unsigned crashes, uint64_t died_us)
+{
+	log_error("a task was given up: something crashed each time it ran", LOG_STR("app_name", item->app),
+		  LOG_STR("path", item->path), LOG_STR("image", item->image), LOG_STR("call_id", item->id),
+		  LOG_INT("crashes", crashes));
+	record_dead(runner->api, item, crashes, died_us);
+}
+
 static void on_saved(struct queue_request *queue)
 {
 	struct own_run *own = TABLE_OWNER(queue, struct own_run, queue);
@@ -59,9 +105,7 @@ static void on_saved(struct queue_request *queue)
 		return;
 	}
 	if (queue->operation == QUEUE_CRASHED && queue->result == 0 && queue->dead)
-		log_error("a task was given up: something crashed each time it ran", LOG_STR("app_name", item->app),
-			  LOG_STR("path", item->path), LOG_STR("image", item->image), LOG_STR("call_id", item->id),
-			  LOG_INT("crashes", item->crashes + 1));
+		give_up(runner, item, item->crashes + 1, clock_realtime_us());
 	free_run(own);
 	pump(runner);
 }
@@ -183,10 +227,17 @@ static void pump(struct runner *runner)
 		;
 }
 
-void runner_changed(void *context)
+static void on_changed(void *context)
 {
 	pump(context);
 }
+
+static void on_died(void *context, const struct task *task)
+{
+	give_up(context, task, task->crashes, task->died_us);
+}
+
+const struct queue_events runner_events = {.changed = on_changed, .died = on_died};
 
 static void on_tick(evutil_socket_t fd, short what, void *context)
 {

@@ -11,7 +11,7 @@
 
 struct runner;
 
-/* Must be there before the queue, whose changes it is told by runner_changed(). */
+/* Must be there before the queue, whose events it gets. */
 int runner_open(struct api *api, struct runner **ret_runner, struct err *err);
 /* Begins to take tasks, once the loops run. */
 int runner_start(struct runner *runner, struct err *err);
@@ -22,7 +22,7 @@ void runner_rest(struct runner *runner);
 /* When no thread runs any more, after the queue was closed. What runs is forgotten: the queue has it still. */
 void runner_close(struct runner *runner);
 
-/* Queue's thread: there may be something to take. CONTEXT is the runner. */
-void runner_changed(void *context);
+/* For queue_open(); the context is the runner. */
+extern const struct queue_events runner_events;
 
 #endif

@@ -36,38 +36,6 @@ static void write_calls(const struct api *api, struct text *out)
 	gauge(out, "ferrite_calls_running", "Calls whose function runs.", atomic_load(&api->dispatcher->running));
 }
 
-static void counter(struct text *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_family(out, name, "counter", help);
-	text_printf(out, "%s %" PRIu64 "\n", name, value);
-}
-
-static void write_tasks(const struct api *api, struct text *out)
-{
-	const struct queue_numbers numbers = queue_numbers(api->queue);
-	const struct {
-		const char *state;
-		uint64_t n;
-	} states[] = {{"ready", numbers.ready},
-		      {"delayed", numbers.delayed},
-		      {"reserved", numbers.reserved},
-		      {"running", numbers.running},
-		      {"dead", numbers.dead}};
-
-	metrics_family(out, "ferrite_tasks", "gauge", "Asynchronous calls in the queue.");
-	for (size_t i = 0; i < ARRAY_LEN(states); i++)
-		text_printf(out, "ferrite_tasks{state=\"%s\"} %" PRIu64 "\n", states[i].state, states[i].n);
-	gauge(out, "ferrite_tasks_bytes", "What they take on the disk.", numbers.bytes);
-	metrics_family(out, "ferrite_tasks_oldest_age_seconds", "gauge",
-		       "How long the oldest that is ready has waited.");
-	text_printf(out, "ferrite_tasks_oldest_age_seconds %.3f\n", (double)queue_oldest_age_us(api->queue) / 1e6);
-	counter(out, "ferrite_tasks_accepted_total", "Asynchronous calls that were accepted.", numbers.accepted);
-	counter(out, "ferrite_tasks_acknowledged_total", "Those that were taken out after a run.",
-		numbers.acknowledged);
-	counter(out, "ferrite_tasks_crashed_total", "Runs during which a server or the container ended.",
-		numbers.crashed);
-}
-
 static void count_state(void *context, struct instance *instance)
 {
 	unsigned *counts = context;
@@ -101,7 +69,7 @@ static void write_budget(struct budget *budget, struct text *out)
 	gauge(out, "ferrite_memory_waiting_calls", "Calls in the line for memory.", waiting);
 }
 
-static void total(struct text *out, const char *name, const char *help, uint64_t value)
+static void counter(struct text *out, const char *name, const char *help, uint64_t value)
 {
 	metrics_family(out, name, "counter", help);
 	text_printf(out, "%s %" PRIu64 "\n", name, value);
@@ -126,9 +94,9 @@ static void write_queue(const struct queue *queue, struct text *out)
 		       "How long the oldest task that nobody took has been waiting.");
 	text_printf(out, "ferrite_queue_oldest_task_age_seconds %.3f\n", (double)queue_oldest_age_us(queue) / 1e6);
 	gauge(out, "ferrite_queue_bytes", "Size of the tasks in the queue.", numbers.bytes);
-	total(out, "ferrite_queue_accepted_total", "Tasks that were accepted.", numbers.accepted);
-	total(out, "ferrite_queue_acknowledged_total", "Tasks that were done and forgotten.", numbers.acknowledged);
-	total(out, "ferrite_queue_crashed_total", "Runs of tasks that a crash ended.", numbers.crashed);
+	counter(out, "ferrite_queue_accepted_total", "Tasks that were accepted.", numbers.accepted);
+	counter(out, "ferrite_queue_acknowledged_total", "Tasks that were done and forgotten.", numbers.acknowledged);
+	counter(out, "ferrite_queue_crashed_total", "Runs of tasks that a crash ended.", numbers.crashed);
 }
 
 static void write_http(const struct api *api, struct text *out)
@@ -265,7 +233,6 @@ static void answer(struct http_request *request, struct peer_reply *gpus)
 	_cleanup_(text_done) struct text out = {0};
 
 	write_calls(api, &out);
-	write_tasks(api, &out);
 	write_instances(api->dispatcher, &out);
 	write_budget(&api->dispatcher->budget, &out);
 	write_queue(api->queue, &out);

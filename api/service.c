@@ -185,7 +185,7 @@ static int open_queue(struct api *api, struct err *err)
 	atomic_store(&api->task_slots.limit, settings->async_workers);
 	r = runner_open(api, &api->runner, err);
 	if (r == 0)
-		r = queue_open(settings->queue_path, &settings->queue, runner_changed, api->runner, &api->queue, err);
+		r = queue_open(settings->queue_path, &settings->queue, &runner_events, api->runner, &api->queue, err);
 	if (r == 0)
 		r = runner_start(api->runner, err);
 	if (r == 0 && *settings->api_url && !remote_is_us(settings->api_url, api->listen_fds, api->n_listeners))

@@ -119,18 +119,32 @@ static int route_document(struct api_loop *loop, const struct task *item, bool e
 	return out->failed ? err_sys(err, ENOMEM, "the route of a task") : 0;
 }
 
+static int default_app(const struct task *item, struct text *out, struct err *err)
+{
+	text_puts(out, "{\"name\":");
+	text_json(out, item->app);
+	text_puts(out, ",\"config\":null}");
+	return out->failed ? err_sys(err, ENOMEM, "the app of a task") : 0;
+}
+
+int task_function(const struct task *item, struct function **ret_function, struct err *err)
+{
+	_cleanup_(text_done) struct text app = {0}, route = {0};
+	int r = default_app(item, &app, err);
+
+	if (r == 0)
+		r = route_document(NULL, item, false, &route, err);
+	return r < 0 ? r : function_make(app.data, route.data, ret_function, err);
+}
+
 static int make_function(struct api_loop *loop, const struct task *item, bool exists, struct function **ret_function,
 			 struct err *err)
 {
 	_cleanup_(text_done) struct text app = {0}, route = {0};
 	int r = store_app_get(loop->store, item->app, &app, err);
 
-	if (r == -ENOENT) {
-		text_puts(&app, "{\"name\":");
-		text_json(&app, item->app);
-		text_puts(&app, ",\"config\":null}");
-		r = app.failed ? err_sys(err, ENOMEM, "the app of a task") : 0;
-	}
+	if (r == -ENOENT)
+		r = default_app(item, &app, err);
 	if (r == 0)
 		r = route_document(loop, item, exists, &route, err);
 	return r < 0 ? r : function_make(app.data, route.data, ret_function, err);

@@ -32,6 +32,9 @@ struct task_run {
 	struct evbuffer *payload;
 };
 
+/* What a task is a call of, where nothing is known of its app and route but their names. Any thread. */
+int task_function(const struct task *item, struct function **ret_function, struct err *err);
+
 /* Any thread. False: no slot is free. */
 bool task_slots_take(struct task_slots *slots);
 void task_slots_give(struct task_slots *slots);

@@ -163,10 +163,10 @@ def test_refusals():
         refused = submit(service, wanted=503)
         equal(refused.message, "The runner queue is full", "message")
         metrics = service.request("GET", "/metrics").text
-        for line in ('ferrite_tasks{state="ready"} 3', "ferrite_tasks_accepted_total 3",
-                     "ferrite_tasks_acknowledged_total 0"):
+        for line in ('ferrite_queue_tasks{state="ready"} 3', "ferrite_queue_accepted_total 3",
+                     "ferrite_queue_acknowledged_total 0"):
             check(f"\n{line}\n" in metrics, f"no {line} in /metrics")
-        age = float(re.search(r"^ferrite_tasks_oldest_age_seconds (.*)$", metrics, re.M).group(1))
+        age = float(re.search(r"^ferrite_queue_oldest_task_age_seconds (.*)$", metrics, re.M).group(1))
         check(0 < age < 60, f"age of the oldest: {age}")
         check(int(refused.headers["Retry-After"]) > 0, "Retry-After")
         equal(depth(service), 3, "nothing of it is stored")
@@ -477,18 +477,29 @@ def test_tasks_outlive_everything():
         equal(sorted(ran(service)), sorted(wanted), "each once")
 
 
-def test_a_task_that_crashes_the_server_is_given_up():
+def crash_each_run(service, server):
+    """Has `server` end three times while a task runs, and looks at what is told of its end."""
+    call_id = submit(service, b"payload")
+    for n in range(3):
+        wait_for(lambda: service.request("GET", "/stats").json["Running"] == 1, "it runs")
+        pid = service.servers()[server]
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: service.servers().get(server) not in (None, pid), "a new server")
+        service.wait_ready()
+    wait_for(lambda: re.search(f"a task was given up.*{call_id}", service.log()), "it is given up, and the log names it")
+    call = service.request("GET", f"/v1/apps/q/calls/{call_id}").json["call"]
+    equal((call["type"], call["outcome"], call["status"], call["path"], call["bytes_in"]),
+          ("async", "broken", 502, "/a", len(b"payload")), "the call in the history")
+    equal(call["error"], "given up: something crashed each of the 3 times that it ran", "its error")
+
+
+def test_a_task_that_crashes_a_server_is_given_up():
     with with_settings(TASK_ATTEMPTS="3") as service:
         prepare(service, "echo begun; sleep 60", timeout=100)
-        call_id = submit(service)
-        for n in range(3):
-            wait_for(lambda: service.request("GET", "/stats").json["Running"] == 1, "it runs")
-            pid = service.servers()["ferrite-api"]
-            os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: service.servers().get("ferrite-api") not in (None, pid), "a new server")
-            service.wait_ready()
-        wait_for(lambda: "a task was given up" in service.log(), "it is given up")
-        check(call_id in service.log().split("a task was given up")[1], "the log names it")
+        crash_each_run(service, "ferrite-api")
+        crash_each_run(service, "ferrite-sandbox")
+        records = service.request("GET", "/v1/apps/q/calls?status=broken").json["calls"]
+        equal(len([c for c in records if c["error"].startswith("given up")]), 2, "each once")
         equal(depth(service), 0, "Queue")
         prepare(service, path="/b")
         submit(service, b"others\n", "/b")
