@@ -27,6 +27,8 @@ class Outside:
 
     def __enter__(self):
         harness.own_network()
+        # A new network takes over what the machine's says.
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
         ready, tell = os.pipe()
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--outside", str(tell)], pass_fds=[tell], stdin=subprocess.PIPE,

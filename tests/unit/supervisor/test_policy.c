@@ -8,7 +8,9 @@
 
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <string.h>
@@ -389,6 +391,59 @@ START_TEST(the_sandbox_may_do_what_containers_may)
 }
 END_TEST
 
+/* Whoever takes over the one program with privileges should find nothing that it does not use itself. */
+START_TEST(sec_B5_the_sandbox_keeps_to_what_it_uses)
+{
+	const struct {
+		const char *name;
+		uint64_t arguments[3];
+		uint32_t wanted;
+	} rows[] = {
+		{"setns", {0}, DENIED},
+		{"chroot", {0}, DENIED},
+		{"setdomainname", {0}, DENIED},
+		{"name_to_handle_at", {0}, DENIED},
+		{"open_by_handle_at", {0}, DENIED},
+		{"init_module", {0}, DENIED},
+		{"finit_module", {0}, DENIED},
+		{"kexec_load", {0}, DENIED},
+		{"ptrace", {0}, DENIED},
+		{"process_vm_readv", {0}, DENIED},
+		{"pidfd_getfd", {0}, DENIED},
+		{"reboot", {0}, DENIED},
+		{"swapon", {0}, DENIED},
+		{"settimeofday", {0}, DENIED},
+		{"perf_event_open", {0}, DENIED},
+		{"io_uring_setup", {0}, DENIED},
+		{"migrate_pages", {0}, DENIED},
+		{"move_pages", {0}, DENIED},
+		{"unshare", {CLONE_NEWCGROUP}, SECCOMP_RET_ALLOW},
+		{"unshare", {CLONE_NEWUSER}, DENIED},
+		{"unshare", {CLONE_NEWNS}, DENIED},
+		{"bpf", {5 /* BPF_PROG_LOAD */}, SECCOMP_RET_ALLOW},
+		{"bpf", {0 /* BPF_MAP_CREATE */}, DENIED},
+		{"bpf", {13 /* BPF_PROG_GET_FD_BY_ID */}, DENIED},
+		{"keyctl", {1}, SECCOMP_RET_ALLOW},
+		{"keyctl", {2}, DENIED},
+		{"socket", {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE}, SECCOMP_RET_ALLOW},
+		{"socket", {AF_NETLINK, SOCK_RAW, NETLINK_AUDIT}, DENIED},
+		{"socket", {AF_PACKET, SOCK_RAW}, DENIED},
+	};
+
+	build_file("supervisor/policy", "sandbox.policy");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct seccomp_data data = {.nr = seccomp_syscall_resolve_name(rows[i].name),
+					    .arch = AUDIT_ARCH_X86_64};
+		uint32_t got;
+
+		memcpy(data.args, rows[i].arguments, sizeof(rows[i].arguments));
+		got = interpret(program.instructions, program.n_instructions, &data);
+		ck_assert_msg(got == rows[i].wanted, "row %zu, %s: %#x, wanted %#x", i, rows[i].name, got,
+			      rows[i].wanted);
+	}
+}
+END_TEST
+
 START_TEST(sec_C2_x32_numbers_do_not_exist)
 {
 	build_file("supervisor/policy", "sandbox.policy");
@@ -582,6 +637,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tests, filters_do_what_the_rules_say);
 	tcase_add_test(tests, sec_C1_C9_filters_agree_with_libseccomp);
 	tcase_add_test(tests, the_sandbox_may_do_what_containers_may);
+	tcase_add_test(tests, sec_B5_the_sandbox_keeps_to_what_it_uses);
 	tcase_add_test(tests, sec_C2_x32_numbers_do_not_exist);
 	tcase_add_test(tests, far_jumps_arrive);
 	tcase_add_test(tests, bad_policies_are_named);
