@@ -35,14 +35,20 @@ endif
 # ferrite-gpu. The pure parts are tested alone, the rest with a driver root that a test makes.
 $(eval $(call library,gpu,$(addprefix cudaexec/gpu/,capabilities.c requirement.c visible.c ldcache.c driverproc.c rootfs.c \
 	driverfiles.c nvml.c inventory.c injection.c backend.c grants.c document.c wish.c explain.c \
+	cdi.c cdi_parse.c cdi_inject.c \
 	service.c)))
-$(eval $(call program,libexec/ferrite-gpu,cudaexec/gpu/main.c,gpu common,-levent_core -ljansson -ldl))
+# CDI files are read with the tree of the bundler.
+GPU_LIBRARIES := gpu bundle cudaexec-manifest common
+GPU_LDLIBS := -ljansson -lyaml -lm -ldl
+$(eval $(call program,libexec/ferrite-gpu,cudaexec/gpu/main.c,$(GPU_LIBRARIES),-levent_core $(GPU_LDLIBS)))
 FAKE_ROOT := tests/unit/cudaexec/gpu/fake_root.c
-$(eval $(call unit_test,test_injection,tests/unit/cudaexec/gpu/test_injection.c $(FAKE_ROOT),gpu common,-ljansson -ldl))
-$(eval $(call unit_test,test_gpu_service,tests/unit/cudaexec/gpu/test_service.c $(FAKE_ROOT),gpu common,-ljansson -ldl))
+$(eval $(call unit_test,test_injection,tests/unit/cudaexec/gpu/test_injection.c $(FAKE_ROOT),$(GPU_LIBRARIES),$(GPU_LDLIBS)))
+$(eval $(call unit_test,test_gpu_service,tests/unit/cudaexec/gpu/test_service.c $(FAKE_ROOT),$(GPU_LIBRARIES),$(GPU_LDLIBS)))
 $(BUILD)/tests/unit/test_gpu_service: | $(BUILD)/libexec/ferrite-gpu
 $(eval $(call unit_test,test_gpu_grammar,tests/unit/cudaexec/gpu/test_grammar.c,gpu common))
 $(eval $(call unit_test,test_ldcache,tests/unit/cudaexec/gpu/test_ldcache.c,gpu common))
+$(eval $(call unit_test,test_cdi,tests/unit/cudaexec/gpu/test_cdi.c $(FAKE_ROOT),$(GPU_LIBRARIES),$(GPU_LDLIBS)))
+$(eval $(call fuzz_target,fuzz_cdi,tests/fuzz/fuzz_cdi.c,$(GPU_LIBRARIES),$(GPU_LDLIBS)))
 $(eval $(call fuzz_target,fuzz_ldcache,tests/fuzz/fuzz_ldcache.c,gpu common))
 
 # Device code images: used by the software device and by the bundler.

@@ -172,6 +172,8 @@ static const struct row rows[SETTING_MAX] = {
 		 .value = "", .doc = "folder of the software device; empty: found from ferrited's own place"},
 	[SETTING_CUDAEXEC] = {"cudaexec", PATH, .receivers = TO(PEER_GPU), .value = "",
 			      .doc = "the runner of CUDA bundles; empty: found from ferrited's own place"},
+	[SETTING_CDI_DIRS] = {"cdi_dirs", PATHS, .receivers = TO(PEER_GPU), .value = "/etc/cdi:/var/run/cdi",
+			      .doc = "folders with CDI files, the one that counts most last"},
 	[SETTING_GPU_MEMORY_DEFAULT] = {"gpu_memory_default", MIB_SIZE, true, TO(PEER_GPU), 16, 1u << 30, "1024",
 					.doc = "device memory of an instance whose route says nothing"},
 };

@@ -242,6 +242,8 @@ int backend_open(const struct backend_config *config, struct backend *ret_backen
 	code = backend->host_fd = rootfs_open(config->host_root, err);
 	if (code >= 0)
 		code = open_mode(config, backend, err);
+	if (code >= 0 && config->mode != GPU_MODE_NONE)
+		code = cdi_load(backend->host_fd, config->cdi_dirs, config->notice, &backend->cdi, err);
 	if (code >= 0)
 		open_cudaexec(config, backend);
 	if (code >= 0)
@@ -267,6 +269,7 @@ struct injection_source backend_source(const struct backend *backend)
 void backend_close(struct backend *backend)
 {
 	driver_files_done(&backend->files);
+	cdi_done(&backend->cdi);
 	fd_close(&backend->host_fd);
 	fd_close(&backend->dev_fd);
 	fd_close(&backend->cudaexec_fd);

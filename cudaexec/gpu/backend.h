@@ -7,6 +7,7 @@
 #ifndef FERRITE_CUDAEXEC_GPU_BACKEND_H
 #define FERRITE_CUDAEXEC_GPU_BACKEND_H
 
+#include "cudaexec/gpu/cdi.h"
 #include "cudaexec/gpu/injection.h"
 
 #include <limits.h>
@@ -17,12 +18,14 @@ extern const char *const gpu_mode_names[GPU_MODE_MAX];
 
 struct backend_config {
 	enum gpu_mode mode;
-	char driver_root[PATH_MAX];	    /* "/" also asks NVIDIA_DRIVER_ROOT and DRIVER_ROOT */
-	char dev_root[PATH_MAX];	    /* "": the host root, or NVIDIA_DEV_ROOT */
-	char host_root[PATH_MAX];	    /* root with /proc and /sys: "/" but for tests */
-	char library_dirs[PATH_MAX];	    /* colons between */
-	char software_device_dir[PATH_MAX]; /* "": beside this program */
-	char cudaexec[PATH_MAX];	    /* "": beside this program */
+	char driver_root[PATH_MAX];			      /* "/" also asks NVIDIA_DRIVER_ROOT and DRIVER_ROOT */
+	char dev_root[PATH_MAX];			      /* "": the host root, or NVIDIA_DEV_ROOT */
+	char host_root[PATH_MAX];			      /* root with /proc and /sys: "/" but for tests */
+	char library_dirs[PATH_MAX];			      /* colons between */
+	char software_device_dir[PATH_MAX];		      /* "": beside this program */
+	char cudaexec[PATH_MAX];			      /* "": beside this program */
+	char cdi_dirs[PATH_MAX];			      /* colons between, the lowest priority first */
+	void (*notice)(const char *text, const char *detail); /* NULL: nobody hears */
 };
 
 struct backend {
@@ -32,6 +35,7 @@ struct backend {
 	char root[PATH_MAX];	   /* driver root or folder of the software device */
 	struct driver_files files;
 	struct inventory inventory;
+	struct cdi cdi; /* empty when there is to be no GPU */
 	int host_fd, dev_fd, cudaexec_fd;
 };
 

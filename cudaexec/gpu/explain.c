@@ -83,7 +83,8 @@ static const char *variable_why(const char *variable)
 	return "where programs look for the driver's libcuda";
 }
 
-static json_t *environment_make(const struct backend *backend, const struct grant *grant, struct err *err)
+static json_t *environment_make(const struct backend *backend, const struct grant *grant,
+				const struct injection *injection, struct err *err)
 {
 	char buffer[ENVIRONMENT_MAX];
 	const char *at = buffer;
@@ -91,11 +92,12 @@ static json_t *environment_make(const struct backend *backend, const struct gran
 	uint32_t count = 0;
 	size_t used;
 
-	if (wish_environment(backend, grant, buffer, sizeof(buffer), &used, &count, err) < 0)
+	if (wish_environment(backend, grant, injection, buffer, sizeof(buffer), &used, &count, err) < 0)
 		count = 0;
 	for (uint32_t i = 0; i < count; i++, at += strlen(at) + 1)
 		(void)json_array_append_new(list,
-					    json_pack("{s:o, s:s}", "variable", text(at), "why", variable_why(at)));
+					    json_pack("{s:o, s:s}", "variable", text(at), "why",
+						      i < injection->n_env ? "of the CDI devices" : variable_why(at)));
 	return list;
 }
 
@@ -165,7 +167,6 @@ static int choose(const struct explain_state *state, const struct grant_request 
 static int explain_grant(const struct explain_state *state, const struct wish *wish, const struct grant *grant,
 			 const struct err *waits, char **ret_text, struct err *err)
 {
-	struct injection_source source = backend_source(state->backend);
 	char names[CAPABILITIES_TEXT_MAX];
 	struct injection injection;
 	struct err failure = ERR_INIT;
@@ -176,11 +177,12 @@ static int explain_grant(const struct explain_state *state, const struct wish *w
 	if (code == 0)
 		code = wish_check(wish, state->backend, grant->mask, NULL, err);
 	if (code == 0)
-		code = injection_build(&source, grant->mask, capabilities, &injection, err);
+		code = wish_injection(state->backend, wish_by_cdi(wish, state->backend) ? wish->devices : NULL,
+				      grant->mask, capabilities, &injection, err);
 	if (code < 0)
 		return code;
 	capabilities_text(capabilities, names);
-	environment = environment_make(state->backend, grant, &failure);
+	environment = environment_make(state->backend, grant, &injection, &failure);
 	document = json_pack(
 		"{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "injected", 1, "reason",
 		text(state->backend->reason), "waits_for", waits->code < 0 ? text(waits->text) : json_null(), "wish",
@@ -212,7 +214,7 @@ int explain_make(const struct explain_state *state, const struct wish *wish, cha
 		return finish(json_pack("{s:b, s:s}", "injected", 0, "reason",
 					"the image's NVIDIA_VISIBLE_DEVICES says that nothing is to be injected"),
 			      ret_text, err);
-	if (state->backend->kind == GPU_KIND_NONE)
+	if (state->backend->kind == GPU_KIND_NONE && !wish_by_cdi(wish, state->backend))
 		return err_set(err, -ENODEV, "this service has no GPU: %s", state->backend->reason);
 	code = choose(state, &request, &grant, &waits, err);
 	return code < 0 ? code : explain_grant(state, wish, &grant, &waits, ret_text, err);

@@ -19,14 +19,29 @@
 #define PROC_TEXT_MAX	(64 * KIB)
 #define PROC_FOLDER	"/proc/driver/nvidia"
 
-/* Takes FD. */
-static int add(struct injection *list, enum sbx_item_kind kind, const char *destination, const char *content, int fd,
-	       const char *why, struct err *err)
+static struct injection_item *find(struct injection *list, const char *destination)
+{
+	for (unsigned i = 0; i < list->count; i++)
+		if (strcmp(list->items[i].destination, destination) == 0)
+			return &list->items[i];
+	return NULL;
+}
+
+static void item_done(struct injection_item *item)
+{
+	free(item->destination);
+	free(item->content);
+	fd_close(&item->fd);
+}
+
+int injection_add(struct injection *list, enum sbx_item_kind kind, const char *destination, const char *content, int fd,
+		  const char *why, struct err *err)
 {
 	struct injection_item item = {kind, strdup(destination), content ? strdup(content) : NULL, fd, ""};
+	struct injection_item *place = find(list, destination);
 
-	if (list->count == SBX_ITEMS_MAX || !item.destination || (content && !item.content)) {
-		bool full = list->count == SBX_ITEMS_MAX;
+	if ((!place && list->count == SBX_ITEMS_MAX) || !item.destination || (content && !item.content)) {
+		bool full = !place && list->count == SBX_ITEMS_MAX;
 
 		free(item.destination);
 		free(item.content);
@@ -35,7 +50,11 @@ static int add(struct injection *list, enum sbx_item_kind kind, const char *dest
 			    : err_set(err, -ENOMEM, "no memory for %s", destination);
 	}
 	(void)snprintf(item.why, sizeof(item.why), "%s", why);
-	list->items[list->count++] = item;
+	if (place)
+		item_done(place);
+	else
+		place = &list->items[list->count++];
+	*place = item;
 	return 0;
 }
 
@@ -48,15 +67,12 @@ static int add_file(struct injection *list, const char *folder, const char *name
 	if (copy < 0)
 		return err_sys(err, errno, "duplicate the descriptor of %s", name);
 	(void)snprintf(destination, sizeof(destination), "%s%s%s", folder, name[0] ? "/" : "", name);
-	return add(list, SBX_ITEM_FILE, destination, NULL, copy, why, err);
+	return injection_add(list, SBX_ITEM_FILE, destination, NULL, copy, why, err);
 }
 
-static bool present(const struct injection *list, const char *destination)
+static bool present(struct injection *list, const char *destination)
 {
-	for (unsigned i = 0; i < list->count; i++)
-		if (strcmp(list->items[i].destination, destination) == 0)
-			return true;
-	return false;
+	return find(list, destination) != NULL;
 }
 
 /* A link beside the libraries, unless something has that name. */
@@ -65,7 +81,7 @@ static int add_link(struct injection *list, const char *name, const char *target
 	char destination[PATH_MAX];
 
 	(void)snprintf(destination, sizeof(destination), INJECTION_LIBRARIES "/%s", name);
-	return present(list, destination) ? 0 : add(list, SBX_ITEM_LINK, destination, target, -1, why, err);
+	return present(list, destination) ? 0 : injection_add(list, SBX_ITEM_LINK, destination, target, -1, why, err);
 }
 
 static bool wanted(const struct driver_file *file, unsigned capabilities)
@@ -151,7 +167,7 @@ static int add_node(struct injection *list, int dev_fd, const char *path, unsign
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(major_number, minor_number))
 		return err_set(err, -EPERM, "%s is not character device %u:%u; it is not handed to a container", path,
 			       major_number, minor_number);
-	return add(list, SBX_ITEM_DEVICE, path, NULL, take_fd(&fd), why, err);
+	return injection_add(list, SBX_ITEM_DEVICE, path, NULL, take_fd(&fd), why, err);
 }
 
 static int add_gpu_nodes(struct injection *list, const struct injection_source *source, uint64_t mask, struct err *err)
@@ -210,18 +226,19 @@ static int add_proc_copy(struct injection *list, int host_fd, const char *path, 
 
 	if (rootfs_read(host_fd, path, PROC_TEXT_MAX, &text, NULL) < 0)
 		return 0;
-	return add(list, SBX_ITEM_TEXT, path, text, -1, "a copy: the driver's other proc files are hidden", err);
+	return injection_add(list, SBX_ITEM_TEXT, path, text, -1, "a copy: the driver's other proc files are hidden",
+			     err);
 }
 
-static int add_proc(struct injection *list, const struct injection_source *source, uint64_t mask, struct err *err)
+int injection_add_proc(struct injection *list, const struct injection_source *source, uint64_t mask, struct err *err)
 {
 	_cleanup_free_ char *params = NULL, *edited = NULL;
 	int code = 0;
 
 	if (rootfs_read(source->host_fd, PROC_FOLDER "/params", PROC_TEXT_MAX, &params, NULL) >= 0) {
 		edited = driverproc_rewrite_params(params);
-		code = edited ? add(list, SBX_ITEM_TEXT, PROC_FOLDER "/params", edited, -1,
-				    "a copy with ModifyDeviceFiles 0: libraries shall make no nodes", err)
+		code = edited ? injection_add(list, SBX_ITEM_TEXT, PROC_FOLDER "/params", edited, -1,
+					      "a copy with ModifyDeviceFiles 0: libraries shall make no nodes", err)
 			      : err_set(err, -ENOMEM, "no memory for the driver's parameters");
 	}
 	if (code == 0)
@@ -240,6 +257,11 @@ static int add_proc(struct injection *list, const struct injection_source *sourc
 	return code;
 }
 
+int injection_add_cudaexec(struct injection *list, int cudaexec_fd, struct err *err)
+{
+	return add_file(list, INJECTION_CUDAEXEC, "", cudaexec_fd, "the program that runs CUDA bundles", err);
+}
+
 int injection_build(const struct injection_source *source, uint64_t mask, unsigned capabilities,
 		    struct injection *ret_injection, struct err *err)
 {
@@ -255,11 +277,10 @@ int injection_build(const struct injection_source *source, uint64_t mask, unsign
 		if (code == 0)
 			code = add_nodes(list, source, mask, capabilities, err);
 		if (code == 0)
-			code = add_proc(list, source, mask, err);
+			code = injection_add_proc(list, source, mask, err);
 	}
 	if (code == 0 && source->cudaexec_fd >= 0)
-		code = add_file(list, INJECTION_CUDAEXEC, "", source->cudaexec_fd, "the program that runs CUDA bundles",
-				err);
+		code = injection_add_cudaexec(list, source->cudaexec_fd, err);
 	if (code == 0)
 		*ret_injection = *list;
 	else
@@ -268,12 +289,34 @@ int injection_build(const struct injection_source *source, uint64_t mask, unsign
 	return code;
 }
 
+int injection_set(struct injection *list, const char *variable, struct err *err)
+{
+	size_t name = strcspn(variable, "=") + 1;
+	unsigned i = 0;
+	char *copy;
+
+	while (i < list->n_env && strncmp(list->env[i], variable, name) != 0)
+		i++;
+	if (i == INJECTION_ENV_MAX || list->env_bytes + strlen(variable) >= INJECTION_ENV_BYTES_MAX)
+		return err_set(err, -EOVERFLOW, "more than %d variables or %d bytes to set", INJECTION_ENV_MAX,
+			       INJECTION_ENV_BYTES_MAX);
+	copy = strdup(variable);
+	if (!copy)
+		return err_set(err, -ENOMEM, "no memory for a variable");
+	if (i == list->n_env)
+		list->n_env++;
+	else
+		free(list->env[i]);
+	list->env[i] = copy;
+	list->env_bytes += strlen(copy) + 1;
+	return 0;
+}
+
 void injection_done(struct injection *injection)
 {
-	for (unsigned i = 0; i < injection->count; i++) {
-		free(injection->items[i].destination);
-		free(injection->items[i].content);
-		fd_close(&injection->items[i].fd);
-	}
-	injection->count = 0;
+	for (unsigned i = 0; i < injection->count; i++)
+		item_done(&injection->items[i]);
+	for (unsigned i = 0; i < injection->n_env; i++)
+		free(injection->env[i]);
+	injection->count = injection->n_env = 0;
 }

@@ -19,6 +19,9 @@
 #define INJECTION_CUDAEXEC  "/usr/local/ferrite/bin/cudaexec"
 
 #define INJECTION_WHY_MAX 96
+#define INJECTION_ENV_MAX 64
+/* All of them; what every instance gets has room beside them in a message. */
+#define INJECTION_ENV_BYTES_MAX 6144
 
 struct injection_item {
 	enum sbx_item_kind kind;
@@ -31,6 +34,10 @@ struct injection_item {
 struct injection {
 	struct injection_item items[SBX_ITEMS_MAX];
 	unsigned count;
+	char *env[INJECTION_ENV_MAX]; /* "K=V" beside those that every instance gets; of CDI devices */
+	unsigned n_env;
+	size_t env_bytes;
+	bool by_cdi; /* the driver that was found without CDI has no part in it */
 };
 
 /* Where things come from; everything is borrowed. */
@@ -49,6 +56,18 @@ struct injection_source {
  */
 int injection_build(const struct injection_source *source, uint64_t mask, unsigned capabilities,
 		    struct injection *ret_injection, struct err *err);
+
+/*
+ * For those who make a list themselves. What has the same destination or name is replaced. Takes FD, also on failure.
+ * Errors are -EOVERFLOW and -ENOMEM.
+ */
+int injection_add(struct injection *list, enum sbx_item_kind kind, const char *destination, const char *content, int fd,
+		  const char *why, struct err *err);
+int injection_set(struct injection *list, const char *variable, struct err *err);
+
+/* The driver's proc files with the entries of these GPUs, and the runner of CUDA bundles. */
+int injection_add_proc(struct injection *list, const struct injection_source *source, uint64_t mask, struct err *err);
+int injection_add_cudaexec(struct injection *list, int cudaexec_fd, struct err *err);
 
 void injection_done(struct injection *injection);
 

@@ -54,6 +54,7 @@ static int on_config(void *context, const char *key, const char *value, bool rel
 		{"library_dirs", config->library_dirs},
 		{"software_device_dir", config->software_device_dir},
 		{"cudaexec", config->cudaexec},
+		{"cdi_dirs", config->cdi_dirs},
 	};
 
 	if (strcmp(key, "gpu_memory_default") == 0) {
@@ -241,7 +242,7 @@ static int start(struct program *program, struct err *err)
 int main(void)
 {
 	static struct program program = {
-		.config = {.driver_root = "/", .host_root = "/"},
+		.config = {.driver_root = "/", .host_root = "/", .cdi_dirs = "/etc/cdi:/var/run/cdi", .notice = notice},
 		.memory_default = MEMORY_DEFAULT,
 		.early_fds = {[0 ... PEER_MAX - 1] = -1},
 	};

@@ -94,18 +94,53 @@ static int profile_send(struct service *service, unsigned index, struct err *err
 	return code;
 }
 
-/* Finds or makes the profile for a set of GPUs and capabilities, and sends a new one. */
-static int profile_get(struct service *service, uint64_t mask, unsigned capabilities, unsigned *ret_index,
-		       struct err *err)
+static void profile_free(struct service_profile *profile)
 {
-	struct injection_source source = backend_source(&service->backend);
-	struct service_profile *profile;
+	injection_done(&profile->injection);
+	free(profile->cdi);
+	free(profile);
+}
+
+static bool profile_fits(const struct service_profile *profile, uint64_t mask, unsigned capabilities, const char *cdi)
+{
+	if (cdi || profile->cdi)
+		return cdi && profile->cdi && strcmp(cdi, profile->cdi) == 0;
+	return profile->mask == mask && profile->capabilities == capabilities;
+}
+
+/* CDI is the wish when it is one for CDI devices, else NULL. */
+static int profile_make(struct service *service, uint64_t mask, unsigned capabilities, const char *cdi,
+			struct service_profile **ret_profile, struct err *err)
+{
+	struct service_profile *profile = calloc(1, sizeof(*profile));
+	int code = 0;
+
+	if (!profile)
+		return err_set(err, -ENOMEM, "no memory for a list of mounts");
+	*profile =
+		(struct service_profile){.mask = mask, .capabilities = capabilities, .cdi = cdi ? strdup(cdi) : NULL};
+	if (cdi && !profile->cdi)
+		code = err_set(err, -ENOMEM, "no memory for a list of mounts");
+	if (code == 0)
+		code = wish_injection(&service->backend, cdi, mask, capabilities, &profile->injection, err);
+	if (code < 0)
+		profile_free(profile);
+	else
+		*ret_profile = profile;
+	return code;
+}
+
+/* Finds or makes the profile for a set of GPUs and capabilities, or of CDI devices, and sends a new one. */
+static int profile_get(struct service *service, uint64_t mask, unsigned capabilities, const char *cdi,
+		       unsigned *ret_index, struct err *err)
+{
+	struct service_profile *profile = NULL;
 	int code;
 
 	if (service->backend.kind != GPU_KIND_NVIDIA)
 		mask = 0; /* no nodes: one list for every device */
 	for (unsigned i = 0; i < service->n_profiles; i++) {
-		if (service->profiles[i]->mask == mask && service->profiles[i]->capabilities == capabilities) {
+		if (profile_fits(service->profiles[i], mask, capabilities, cdi)) {
 			*ret_index = i;
 			return profile_send(service, i, err);
 		}
@@ -113,22 +148,15 @@ static int profile_get(struct service *service, uint64_t mask, unsigned capabili
 	if (service->n_profiles == SBX_PROFILES_MAX)
 		return err_set(err, -ENOSPC, "more than %d combinations of GPUs and driver capabilities are in use",
 			       SBX_PROFILES_MAX);
-	profile = calloc(1, sizeof(*profile));
-	if (!profile)
-		return err_set(err, -ENOMEM, "no memory for a list of mounts");
-	*profile = (struct service_profile){.mask = mask, .capabilities = capabilities};
-	code = injection_build(&source, mask, capabilities, &profile->injection, err);
-	if (code < 0) {
-		free(profile);
+	code = profile_make(service, mask, capabilities, cdi, &profile, err);
+	if (code < 0)
 		return code;
-	}
 	service->profiles[service->n_profiles] = profile;
 	*ret_index = service->n_profiles++;
 	code = profile_send(service, *ret_index, err);
 	if (code < 0) {
 		service->n_profiles--;
-		injection_done(&profile->injection);
-		free(profile);
+		profile_free(profile);
 	}
 	return code;
 }
@@ -146,18 +174,19 @@ static const struct grant *find_grant(const struct service *service, uint64_t id
 static int send_attached(struct service *service, uint64_t request, const struct grant *grant, unsigned profile,
 			 struct err *err)
 {
-	bool software = service->backend.kind == GPU_KIND_SOFTWARE;
+	const struct injection *injection = &service->profiles[profile]->injection;
+	bool software = service->backend.kind == GPU_KIND_SOFTWARE && !injection->by_cdi;
 	struct gpu_attached body = {
 		.grant = grant->id,
 		.gpus = grant->mask,
 		.profile = profile + 1,
-		.kind = service->backend.kind,
+		.kind = injection->by_cdi ? GPU_KIND_NVIDIA : service->backend.kind,
 		.memory_bytes = grant->memory_bytes,
 		.host_memory_bytes = software ? grant->memory_bytes : 0,
 	};
 	char env[ENV_BYTES_MAX];
 	size_t used = 0;
-	int code = wish_environment(&service->backend, grant, env, sizeof(env), &used, &body.n_env, err);
+	int code = wish_environment(&service->backend, grant, injection, env, sizeof(env), &used, &body.n_env, err);
 
 	if (code < 0)
 		return code;
@@ -199,7 +228,8 @@ static int grant_wish(struct service *service, const struct wish *wish, struct g
 		return code;
 	code = wish_check(wish, &service->backend, grant->mask, service->notice, err);
 	if (code == 0)
-		code = profile_get(service, grant->mask, capabilities, ret_index, err);
+		code = profile_get(service, grant->mask, capabilities,
+				   wish_by_cdi(wish, &service->backend) ? wish->devices : NULL, ret_index, err);
 	if (code < 0)
 		grants_remove(&service->grants, grant->id);
 	*ret_grant = grant;
@@ -219,7 +249,7 @@ static int attach(struct service *service, uint64_t id, const struct wish *wish,
 	code = wish_devices(wish, &service->backend, &request, err);
 	if (code == 0 && request.visible.kind == VISIBLE_VOID)
 		return send_nothing(service, id, err);
-	if (code == 0 && service->backend.kind == GPU_KIND_NONE)
+	if (code == 0 && service->backend.kind == GPU_KIND_NONE && !wish_by_cdi(wish, &service->backend))
 		return err_set(err, -ENODEV, "this service has no GPU: %s", service->backend.reason);
 	if (code == 0 && service->n_pending == SERVICE_PENDING_MAX)
 		return err_set(err, -EAGAIN, "%d instances wait for ferrite-sandbox already", SERVICE_PENDING_MAX);
@@ -499,10 +529,8 @@ void service_close(struct service *service)
 {
 	fd_close(&service->api_fd);
 	fd_close(&service->sandbox_fd);
-	for (unsigned i = 0; i < service->n_profiles; i++) {
-		injection_done(&service->profiles[i]->injection);
-		free(service->profiles[i]);
-	}
+	for (unsigned i = 0; i < service->n_profiles; i++)
+		profile_free(service->profiles[i]);
 	service->n_profiles = service->n_pending = 0;
 	grants_clear(&service->grants);
 	backend_close(&service->backend);

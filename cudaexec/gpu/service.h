@@ -23,6 +23,7 @@
 struct service_profile {
 	uint64_t mask;
 	unsigned capabilities;
+	char *cdi;  /* the wish for CDI devices that it fulfils; NULL: found without CDI */
 	bool sent;  /* over the present channel */
 	bool ready; /* the sandbox has it */
 	struct injection injection;

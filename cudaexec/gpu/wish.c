@@ -1,5 +1,6 @@
 #include "cudaexec/gpu/wish.h"
 
+#include "cudaexec/gpu/cdi_inject.h"
 #include "cudaexec/gpu/requirement.h"
 #include "supervisor/str.h"
 #include "supervisor/util.h"
@@ -21,6 +22,7 @@ int wish_read(struct ipc_message *message, char **list, struct wish *ret_wish, s
 
 int wish_devices(const struct wish *wish, const struct backend *backend, struct grant_request *request, struct err *err)
 {
+	struct cdi_selection selection;
 	const char *uuids[GPUS_MAX];
 	unsigned count = backend->inventory.count;
 	int code;
@@ -28,6 +30,12 @@ int wish_devices(const struct wish *wish, const struct backend *backend, struct 
 	for (unsigned i = 0; i < count; i++)
 		uuids[i] = backend->inventory.gpus[i].uuid;
 	request->count = wish->body->count;
+	if (wish_by_cdi(wish, backend)) {
+		code = cdi_select(&backend->cdi, wish->devices, &selection, err);
+		if (code == 0)
+			request->visible = (struct visible){VISIBLE_LIST, cdi_mask(&selection, &backend->inventory)};
+		return code;
+	}
 	if (wish->devices[0] == '\0') {
 		request->visible = (struct visible){.kind = VISIBLE_ALL};
 		return request->count > 0 ? 0 : err_set(err, -EINVAL, "a share of 0 GPUs is asked for");
@@ -67,6 +75,24 @@ int wish_check(const struct wish *wish, const struct backend *backend, uint64_t 
 	return 0;
 }
 
+bool wish_by_cdi(const struct wish *wish, const struct backend *backend)
+{
+	return cdi_wanted(&backend->cdi, wish->devices);
+}
+
+int wish_injection(const struct backend *backend, const char *wish_cdi, uint64_t mask, unsigned capabilities,
+		   struct injection *ret_injection, struct err *err)
+{
+	struct injection_source source = backend_source(backend);
+	struct cdi_selection selection;
+	int code;
+
+	if (!wish_cdi)
+		return injection_build(&source, mask, capabilities, ret_injection, err);
+	code = cdi_select(&backend->cdi, wish_cdi, &selection, err);
+	return code < 0 ? code : cdi_inject(&selection, &source, ret_injection, err);
+}
+
 /* --- the environment ---------------------------------------------------------------------------------------------- */
 
 static bool pack(char *buffer, size_t size, size_t *used, uint32_t *count, const char *variable)
@@ -98,21 +124,25 @@ static bool pack_visible(const struct inventory *inventory, uint64_t mask, char 
 	return pack(buffer, size, used, count, variable);
 }
 
-int wish_environment(const struct backend *backend, const struct grant *grant, char *buffer, size_t size,
-		     size_t *ret_used, uint32_t *ret_count, struct err *err)
+int wish_environment(const struct backend *backend, const struct grant *grant, const struct injection *injection,
+		     char *buffer, size_t size, size_t *ret_used, uint32_t *ret_count, struct err *err)
 {
 	size_t used = 0;
 	uint32_t count = 0;
 	char memory[64];
-	bool fits = pack(buffer, size, &used, &count, "LD_LIBRARY_PATH=" INJECTION_LIBRARIES) &&
-		    pack(buffer, size, &used, &count, "NVIDIA_CTK_LIBCUDA_DIR=" INJECTION_LIBRARIES);
+	bool fits = true;
 
+	for (unsigned i = 0; i < injection->n_env && fits; i++)
+		fits = pack(buffer, size, &used, &count, injection->env[i]);
+	if (fits && !injection->by_cdi)
+		fits = pack(buffer, size, &used, &count, "LD_LIBRARY_PATH=" INJECTION_LIBRARIES) &&
+		       pack(buffer, size, &used, &count, "NVIDIA_CTK_LIBCUDA_DIR=" INJECTION_LIBRARIES);
 	(void)snprintf(memory, sizeof(memory), "FERRITE_SOFTWARE_DEVICE_MEMORY=%llu",
 		       (unsigned long long)grant->memory_bytes);
-	if (fits)
-		fits = backend->kind == GPU_KIND_NVIDIA
-			       ? pack_visible(&backend->inventory, grant->mask, buffer, size, &used, &count)
-			       : pack(buffer, size, &used, &count, memory);
+	if (fits && backend->kind == GPU_KIND_NVIDIA && (grant->mask || !injection->by_cdi))
+		fits = pack_visible(&backend->inventory, grant->mask, buffer, size, &used, &count);
+	else if (fits && !injection->by_cdi)
+		fits = pack(buffer, size, &used, &count, memory);
 	if (!fits)
 		return err_set(err, -EMSGSIZE, "the environment of a GPU instance does not fit a message");
 	*ret_used = used;

@@ -32,9 +32,19 @@ int wish_devices(const struct wish *wish, const struct backend *backend, struct 
 int wish_check(const struct wish *wish, const struct backend *backend, uint64_t mask,
 	       void (*notice)(const char *text, const char *detail), struct err *err);
 
-/* What an instance with this grant gets in its environment, as a packed list behind *USED; *RET_COUNT of them.
- * -EMSGSIZE. */
-int wish_environment(const struct backend *backend, const struct grant *grant, char *buffer, size_t size,
-		     size_t *ret_used, uint32_t *ret_count, struct err *err);
+/* Whether the wish is one for CDI devices; the driver found without CDI has no part in it then. */
+bool wish_by_cdi(const struct wish *wish, const struct backend *backend);
+
+/*
+ * The list of what is injected for a grant with these GPUs: that of the CDI devices of WISH_CDI, or (NULL) of the
+ * driver. Errors as cdi_select() and cdi_inject(), or injection_build().
+ */
+int wish_injection(const struct backend *backend, const char *wish_cdi, uint64_t mask, unsigned capabilities,
+		   struct injection *ret_injection, struct err *err);
+
+/* What an instance with this grant and injection gets in its environment, as a packed list behind *USED; *RET_COUNT of
+ * them. -EMSGSIZE. */
+int wish_environment(const struct backend *backend, const struct grant *grant, const struct injection *injection,
+		     char *buffer, size_t size, size_t *ret_used, uint32_t *ret_count, struct err *err);
 
 #endif

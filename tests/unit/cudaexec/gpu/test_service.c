@@ -492,6 +492,51 @@ static json_t *find_row(const json_t *told, const char *list, const char *member
 	return NULL;
 }
 
+#define CDI_FILE \
+	"{\"cdiVersion\": \"0.5.0\", \"kind\": \"v.com/c\", \"devices\": [{\"name\": \"d\", \"containerEdits\": " \
+	"{\"env\": " \
+	"[\"A=1\"], \"deviceNodes\": [{\"path\": \"/dev/nvidia5\"}]}}, {\"name\": \"e\", \"containerEdits\": " \
+	"{\"hooks\": " \
+	"[{\"hookName\": \"poststop\", \"path\": \"/bin/sh\"}]}}]}"
+
+/* A device of a CDI file holds memory of the GPU that it is, and brings nothing but what the file says. */
+START_TEST(cdi_devices)
+{
+	struct gpu_attached attached;
+	char env[1024];
+	json_t *told;
+
+	fake_root_file(&root, "/etc/cdi/v.json", CDI_FILE);
+	ck_assert_int_eq(cdi_load(service.backend.host_fd, "/etc/cdi", NULL, &service.backend.cdi, NULL), 0);
+	ATTACH(api_fd, 1, 1, 700 * MIB, "v.com/c=d", "", "a");
+	serve(PEER_API);
+	take_profile(sandbox_fd);
+	serve(PEER_SANDBOX);
+	attached = expect_attached(api_fd, 1, env, sizeof(env));
+	ck_assert_str_eq(env, "A=1\nCUDA_VISIBLE_DEVICES=GPU-2222\n");
+	ck_assert_uint_eq(attached.gpus, 2);
+	ck_assert_uint_eq(attached.memory_bytes, 700 * MIB);
+	ipc_message_done(&message);
+	ATTACH(api_fd, 2, 1, 700 * MIB, "v.com/c=d", "", "a");
+	serve(PEER_API);
+	expect_refusal(api_fd, 2, -EAGAIN, "324 MiB free");
+	ATTACH(api_fd, 3, 1, MIB, "v.com/c=e", "", "a");
+	serve(PEER_API);
+	expect_refusal(api_fd, 3, -EOPNOTSUPP, "/bin/sh on the host");
+	ATTACH(api_fd, 4, 1, MIB, "v.com/c=f", "", "a");
+	serve(PEER_API);
+	expect_refusal(api_fd, 4, -ENODEV, "v.com/c=f");
+	ck_assert_uint_eq(service.grants.count, 1);
+	EXPLAIN(5, 1, MIB, "v.com/c=d", "", "");
+	serve(PEER_API);
+	told = take_document(api_fd, 5);
+	(void)find_row(told, "devices", "path", "/dev/nvidia5");
+	(void)find_row(told, "environment", "variable", "A=1");
+	ck_assert_uint_eq(json_array_size(json_object_get(told, "environment")), 2);
+	json_decref(told);
+}
+END_TEST
+
 START_TEST(explained)
 {
 	json_t *told, *row;
@@ -768,6 +813,7 @@ static Suite *make_suite(void)
 	tcase_add_test(inside, answers_that_nobody_takes);
 	tcase_add_test(inside, violations);
 	tcase_add_test(inside, document);
+	tcase_add_test(inside, cdi_devices);
 	tcase_add_test(inside, explained);
 	tcase_add_test(inside, explained_when_it_cannot_be);
 	suite_add_tcase(suite, inside);
