@@ -17,9 +17,9 @@
 
 #define TEXT_MAX (1024 * 1024)
 
-/* Overlayfs over idmapped layers is the youngest thing needed. */
-#define KERNEL_MAJOR 5
-#define KERNEL_MINOR 19
+/* The oldest that is tested. Overlayfs over idmapped layers (5.19) is the youngest thing needed. */
+#define KERNEL_MAJOR 6
+#define KERNEL_MINOR 1
 
 struct doctor_finding doctor_kernel(const struct doctor_subject *subject)
 {
@@ -36,8 +36,8 @@ struct doctor_finding doctor_kernel(const struct doctor_subject *subject)
 	if (*end == '.')
 		minor = (unsigned)strtoul(end + 1, NULL, 10);
 	if (major < KERNEL_MAJOR || (major == KERNEL_MAJOR && minor < KERNEL_MINOR))
-		return doctor_found(DOCTOR_PROBLEM, "boot a kernel of at least 5.19; Debian 12 has 6.1",
-				    "Linux %s is too old for overlays over idmapped layers", name.release);
+		return doctor_found(DOCTOR_PROBLEM, "boot Linux 6.1 or later; Debian 12 has 6.1",
+				    "Linux %s is older than what ferrite supports", name.release);
 	return doctor_found(DOCTOR_OK, NULL, "Linux %s, %s", name.release, name.machine);
 }
 
