@@ -130,6 +130,21 @@ int grants_restore(struct grants *grants, const struct inventory *inventory, con
 	return 0;
 }
 
+void grants_set_profile(struct grants *grants, uint64_t id, uint32_t profile)
+{
+	for (unsigned i = 0; i < grants->count; i++)
+		if (grants->list[i].id == id)
+			grants->list[i].profile = profile;
+}
+
+bool grants_use_profile(const struct grants *grants, uint32_t profile)
+{
+	for (unsigned i = 0; i < grants->count; i++)
+		if (grants->list[i].profile == profile)
+			return true;
+	return false;
+}
+
 void grants_remove(struct grants *grants, uint64_t id)
 {
 	for (unsigned i = 0; i < grants->count; i++) {

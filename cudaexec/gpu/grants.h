@@ -16,6 +16,7 @@ struct grant {
 	uint64_t mask;	       /* GPUs */
 	uint64_t memory_bytes; /* on each of them */
 	uint64_t since_us;     /* CLOCK_REALTIME */
+	uint32_t profile;      /* number of the list of mounts that the instance was told; 0: of a predecessor */
 	char label[GPU_LABEL_MAX];
 };
 
@@ -47,6 +48,12 @@ int grants_add(struct grants *grants, const struct inventory *inventory, const s
  */
 int grants_restore(struct grants *grants, const struct inventory *inventory, const struct gpu_hold *hold,
 		   const char *label, struct err *err);
+
+/* Notes the number of a grant's list of mounts; unknown ids are ignored. */
+void grants_set_profile(struct grants *grants, uint64_t id, uint32_t profile);
+
+/* Whether a grant has it. */
+bool grants_use_profile(const struct grants *grants, uint32_t profile);
 
 /* Forgets a grant; unknown ids are ignored. */
 void grants_remove(struct grants *grants, uint64_t id);

@@ -94,8 +94,11 @@ static int profile_send(struct service *service, unsigned index, struct err *err
 	return code;
 }
 
+/* Accepts NULL. */
 static void profile_free(struct service_profile *profile)
 {
+	if (!profile)
+		return;
 	injection_done(&profile->injection);
 	free(profile->cdi);
 	free(profile);
@@ -130,6 +133,24 @@ static int profile_make(struct service *service, uint64_t mask, unsigned capabil
 	return code;
 }
 
+/*
+ * The place of a new profile: a free one, else that of one which no instance was told and which ferrite-sandbox is not
+ * just reading. What images ask for would else fill all places for good.
+ */
+static int profile_place(const struct service *service, unsigned *ret_index, struct err *err)
+{
+	for (unsigned i = 0; i < SBX_PROFILES_MAX; i++) {
+		if (i == service->n_profiles || (!grants_use_profile(&service->grants, i + 1) &&
+						 service->profiles[i]->sent == service->profiles[i]->ready &&
+						 service->n_profiles == SBX_PROFILES_MAX)) {
+			*ret_index = i;
+			return 0;
+		}
+	}
+	return err_set(err, -ENOSPC, "more than %d combinations of GPUs and driver capabilities are in use",
+		       SBX_PROFILES_MAX);
+}
+
 /* Finds or makes the profile for a set of GPUs and capabilities, or of CDI devices, and sends a new one. */
 static int profile_get(struct service *service, uint64_t mask, unsigned capabilities, const char *cdi,
 		       unsigned *ret_index, struct err *err)
@@ -145,20 +166,19 @@ static int profile_get(struct service *service, uint64_t mask, unsigned capabili
 			return profile_send(service, i, err);
 		}
 	}
-	if (service->n_profiles == SBX_PROFILES_MAX)
-		return err_set(err, -ENOSPC, "more than %d combinations of GPUs and driver capabilities are in use",
-			       SBX_PROFILES_MAX);
 	code = profile_make(service, mask, capabilities, cdi, &profile, err);
-	if (code < 0)
-		return code;
-	service->profiles[service->n_profiles] = profile;
-	*ret_index = service->n_profiles++;
-	code = profile_send(service, *ret_index, err);
+	if (code == 0)
+		code = profile_place(service, ret_index, err);
 	if (code < 0) {
-		service->n_profiles--;
 		profile_free(profile);
+		return code;
 	}
-	return code;
+	if (*ret_index == service->n_profiles)
+		service->n_profiles++;
+	else
+		profile_free(service->profiles[*ret_index]);
+	service->profiles[*ret_index] = profile;
+	return profile_send(service, *ret_index, err);
 }
 
 /* --- attach ------------------------------------------------------------------------------------------------------- */
@@ -232,6 +252,8 @@ static int grant_wish(struct service *service, const struct wish *wish, struct g
 				   wish_by_cdi(wish, &service->backend) ? wish->devices : NULL, ret_index, err);
 	if (code < 0)
 		grants_remove(&service->grants, grant->id);
+	else
+		grants_set_profile(&service->grants, grant->id, *ret_index + 1);
 	*ret_grant = grant;
 	return code;
 }

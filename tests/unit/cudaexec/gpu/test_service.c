@@ -537,6 +537,44 @@ START_TEST(cdi_devices)
 }
 END_TEST
 
+/* A wish that is written in a way of its own, so that it has a list of mounts of its own. */
+static struct gpu_attached attach_variant(unsigned number)
+{
+	struct gpu_attached attached;
+	char wish[256], env[1024];
+
+	(void)snprintf(wish, sizeof(wish), "%*sv.com/c=d", (int)number, "");
+	ATTACH(api_fd, number, 1, 1, wish, "", "a");
+	serve(PEER_API);
+	take_profile(sandbox_fd);
+	serve(PEER_SANDBOX);
+	attached = expect_attached(api_fd, number, env, sizeof(env));
+	ipc_message_done(&message);
+	return attached;
+}
+
+/* Images choose what they ask for: they cannot use up the places of lists for good. */
+START_TEST(lists_are_given_up)
+{
+	struct gpu_release release[SBX_PROFILES_MAX + 1];
+
+	fake_root_file(&root, "/etc/cdi/v.json", CDI_FILE);
+	ck_assert_int_eq(cdi_load(service.backend.host_fd, "/etc/cdi", NULL, &service.backend.cdi, NULL), 0);
+	for (unsigned i = 1; i <= SBX_PROFILES_MAX; i++)
+		release[i] = (struct gpu_release){attach_variant(i).grant};
+	ATTACH(api_fd, 100, 1, 1, "        v.com/c=d   ", "", "a");
+	serve(PEER_API);
+	expect_refusal(api_fd, 100, -ENOSPC, "more than 64 combinations");
+	SEND(api_fd, .type = GPU_RELEASE, BODY(release[7]));
+	ck_assert_uint_eq(attach_variant(101).profile, 7);
+	SEND(api_fd, .type = GPU_RELEASE, BODY(release[9]));
+	ck_assert_uint_eq(attach_variant(102).profile, 9);
+	/* One that was given up is made anew. */
+	SEND(api_fd, .type = GPU_RELEASE, BODY(release[1]));
+	ck_assert_uint_eq(attach_variant(7).profile, 1);
+}
+END_TEST
+
 START_TEST(explained)
 {
 	json_t *told, *row;
@@ -814,6 +852,7 @@ static Suite *make_suite(void)
 	tcase_add_test(inside, violations);
 	tcase_add_test(inside, document);
 	tcase_add_test(inside, cdi_devices);
+	tcase_add_test(inside, lists_are_given_up);
 	tcase_add_test(inside, explained);
 	tcase_add_test(inside, explained_when_it_cannot_be);
 	suite_add_tcase(suite, inside);
