@@ -140,6 +140,23 @@ START_TEST(utility_golden)
 }
 END_TEST
 
+START_TEST(default_golden)
+{
+	char text[8192];
+
+	build(3, CAPABILITIES_DEFAULT, text, sizeof(text));
+	ck_assert(has(text, "file " LIB "libcuda.so" V));
+	ck_assert(has(text, "file " LIB "libnvidia-ml.so" V));
+	ck_assert(has(text, "file " INJECTION_PROGRAMS "/nvidia-smi"));
+	ck_assert(has(text, "file " INJECTION_PROGRAMS "/nvidia-cuda-mps-control"));
+	ck_assert(has(text, "device /dev/nvidia0 195:0"));
+	ck_assert(has(text, "device /dev/nvidia5 195:5"));
+	ck_assert(!strstr(text, "libnvidia-eglcore"));
+	ck_assert(!strstr(text, "libnvcuvid"));
+	ck_assert(!strstr(text, "modeset"));
+}
+END_TEST
+
 START_TEST(all_golden)
 {
 	char text[8192];
@@ -278,6 +295,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tcase, finds_driver);
 	tcase_add_test(tcase, compute_golden);
 	tcase_add_test(tcase, utility_golden);
+	tcase_add_test(tcase, default_golden);
 	tcase_add_test(tcase, all_golden);
 	tcase_add_test(tcase, no_gpus);
 	tcase_add_test(tcase, params_are_edited);
