@@ -44,7 +44,7 @@ def deploy(service, name, device, script=SCRIPT):
     return service.call("cdi", f"/{name}", b"")
 
 
-def test_cdi_devices():
+def test_sec_K5_cdi_devices():
     folder = Folder()
     try:
         with harness.Service(environment={"FERRITE_CDI_DIRS": f"/nonexistent:{folder.path}"}) as service:

@@ -52,7 +52,7 @@ static int parse_edits(const char *version, const char *edits, struct err *err)
 
 #define EDITS "\"containerEdits\": {\"env\": [\"A=1\"]}"
 
-START_TEST(wrong_files)
+START_TEST(sec_K5_wrong_files)
 {
 	static const struct {
 		const char *text, *part;
@@ -105,7 +105,7 @@ START_TEST(wrong_files)
 }
 END_TEST
 
-START_TEST(wrong_edits)
+START_TEST(sec_K5_wrong_edits)
 {
 	static const struct {
 		const char *version, *edits, *part;
@@ -261,7 +261,7 @@ START_TEST(priorities_and_conflicts)
 }
 END_TEST
 
-START_TEST(files_that_are_not_used)
+START_TEST(sec_K5_files_that_are_not_used)
 {
 	char path[PATH_MAX];
 
@@ -376,7 +376,7 @@ static void expect_refusal(const char *edits, int code, const char *part)
 }
 
 /* More than fits the answer to an attach; the sizes of files allow it. */
-START_TEST(too_much)
+START_TEST(sec_K5_too_much)
 {
 	char edits[900] = "{\"env\": [\"A0=1\"";
 	struct injection injection = {.count = 0};
@@ -398,7 +398,7 @@ START_TEST(too_much)
 }
 END_TEST
 
-START_TEST(refusals)
+START_TEST(sec_K5_refusals)
 {
 	expect_refusal(
 		"{\"hooks\": [{\"hookName\": \"prestart\", \"path\": \"/bin/sh\", \"args\": [\"sh\", \"-c\", \"x\"]}]}",
@@ -435,17 +435,17 @@ static Suite *make_suite(void)
 	Suite *suite = suite_create("cdi");
 	TCase *parser = tcase_create("parser"), *folders = tcase_create("folders");
 
-	tcase_add_test(parser, wrong_files);
-	tcase_add_test(parser, wrong_edits);
+	tcase_add_test(parser, sec_K5_wrong_files);
+	tcase_add_test(parser, sec_K5_wrong_edits);
 	suite_add_tcase(suite, parser);
 	tcase_add_checked_fixture(folders, setup, teardown);
 	tcase_add_test(folders, wanted_and_selected);
 	tcase_add_test(folders, native_names);
 	tcase_add_test(folders, priorities_and_conflicts);
-	tcase_add_test(folders, files_that_are_not_used);
+	tcase_add_test(folders, sec_K5_files_that_are_not_used);
 	tcase_add_test(folders, golden);
-	tcase_add_test(folders, too_much);
-	tcase_add_test(folders, refusals);
+	tcase_add_test(folders, sec_K5_too_much);
+	tcase_add_test(folders, sec_K5_refusals);
 	suite_add_tcase(suite, folders);
 	return suite;
 }
