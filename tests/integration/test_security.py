@@ -271,7 +271,7 @@ ROWS = (
 
 def test_controls_against_bubblewrap():
     if not shutil.which("bwrap"):
-        raise harness.Skip("there is no bwrap (tools/setup bench)")
+        raise harness.Skip("there is no bwrap (tools/setup test)")
     weaker, differ = [], 0
     with tempfile.TemporaryDirectory(prefix="ferrite-control-") as root:
         shutil.copytree(box().base_layer, root, symlinks=True, dirs_exist_ok=True)
