@@ -256,7 +256,9 @@ static int range_idmap(struct spawn *spawn, const struct instance *instance, str
 
 int spawn_prepare_layers(struct spawn *spawn, const struct instance *instance, struct err *err)
 {
-	return MIN(range_idmap(spawn, instance, err), 0);
+	int map_fd = range_idmap(spawn, instance, err);
+
+	return MIN(map_fd, 0);
 }
 
 static int map_layers(struct spawn *spawn, const struct instance *instance, const struct spawn_command *what,
