@@ -3,7 +3,8 @@
  *
  * Threads: `control` is the main thread (control channel, channels to the other servers, admission timer). `loops` are
  * the HTTP threads; a request, and the call it makes, stay in the loop that accepted them. `writer` is the one thread
- * that changes the store. The task queue has a thread of its own, and so has the queue at API_URL.
+ * that changes the store, and has the call history. The task queue has a thread of its own, and so has the queue at
+ * API_URL.
  */
 #ifndef FERRITE_API_API_H
 #define FERRITE_API_API_H

@@ -1,7 +1,7 @@
 #include "api/database.h"
 
 #include <errno.h>
-#include <sqlite3.h>
+#include <stddef.h>
 
 int database_errno(int sqlite_code)
 {
@@ -25,4 +25,17 @@ int database_errno(int sqlite_code)
 	default:
 		return EIO;
 	}
+}
+
+int database_version(sqlite3 *db, int *ret_version)
+{
+	sqlite3_stmt *query = NULL;
+	int code = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &query, NULL);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_step(query);
+	if (code == SQLITE_ROW)
+		*ret_version = sqlite3_column_int(query, 0);
+	(void)sqlite3_finalize(query);
+	return code == SQLITE_ROW ? SQLITE_OK : code;
 }

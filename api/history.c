@@ -197,15 +197,9 @@ static int count(struct history *history, struct err *err)
 
 static int read_version(struct history *history, int *ret_version, struct err *err)
 {
-	sqlite3_stmt *query = NULL;
-	int code = sqlite3_prepare_v2(history->db, "PRAGMA user_version", -1, &query, NULL);
+	int code = database_version(history->db, ret_version);
 
-	if (code == SQLITE_OK)
-		code = sqlite3_step(query);
-	if (code == SQLITE_ROW)
-		*ret_version = sqlite3_column_int(query, 0);
-	(void)sqlite3_finalize(query);
-	return code == SQLITE_ROW ? 0 : fail(history, code, "read its version", err);
+	return code == SQLITE_OK ? 0 : fail(history, code, "read its version", err);
 }
 
 static int prepare(struct history *history, struct err *err)

@@ -38,7 +38,11 @@ static void end(struct pool_member *member)
 
 static void ended(struct pool_member *member)
 {
-	instance_finish(instance_of(member));
+	struct instance *instance = instance_of(member);
+
+	/* It may have come this far without arriving: what is left of it is done with this loop's settings. */
+	instance->loop = member->worker->context;
+	instance_finish(instance);
 }
 
 const struct pool_operations hot_operations = {

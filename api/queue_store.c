@@ -186,15 +186,9 @@ static void *copy(sqlite3_stmt *statement, int i, size_t *ret_size)
 
 static int schema_version(struct queue_store *store, int *ret_version, struct err *err)
 {
-	sqlite3_stmt *query = NULL;
-	int code = sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &query, NULL);
+	int code = database_version(store->db, ret_version);
 
-	if (code == SQLITE_OK)
-		code = sqlite3_step(query);
-	if (code == SQLITE_ROW)
-		*ret_version = sqlite3_column_int(query, 0);
-	(void)sqlite3_finalize(query);
-	return code == SQLITE_ROW ? 0 : fail(store, code, "read the schema's version", err);
+	return code == SQLITE_OK ? 0 : fail(store, code, "read the schema's version", err);
 }
 
 static int migrate(struct queue_store *store, struct err *err)

@@ -72,15 +72,9 @@ static int execute(struct store *store, const char *text, const char *what, stru
 
 static int schema_version(struct store *store, int *ret_version, struct err *err)
 {
-	sqlite3_stmt *query = NULL;
-	int code = sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &query, NULL);
+	int code = database_version(store->db, ret_version);
 
-	if (code == SQLITE_OK)
-		code = sqlite3_step(query);
-	if (code == SQLITE_ROW)
-		*ret_version = sqlite3_column_int(query, 0);
-	(void)sqlite3_finalize(query);
-	return code == SQLITE_ROW ? 0 : fail(store, code, "read the schema's version", err);
+	return code == SQLITE_OK ? 0 : fail(store, code, "read the schema's version", err);
 }
 
 static int migrate(struct store *store, struct err *err)
