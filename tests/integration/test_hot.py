@@ -7,6 +7,7 @@ time limit: 300 s
 import contextlib
 import http.client
 import os
+import random
 import re
 import signal
 import socket
@@ -200,6 +201,34 @@ def test_sec_L5_idle_instance_that_speaks_or_ends():
     os.kill(instances(path)[0]["pid"], signal.SIGKILL)
     wait_for(lambda: not instances(path), "the killed instance is gone")
     replaced(path, before)
+
+
+def test_sec_L5_no_answer_goes_to_another_caller():
+    """Callers of whom a third make the function misbehave, or go away: each of the others gets its own bytes."""
+    path = route("/mixed", config={"READS": "1"}, timeout=60, max_concurrency=3)
+    # Each leaves bytes of its request or of an answer behind, or an instance that is about to end.
+    trouble = ("short", "late 0", "late 2", "part 0", "part 7", "exit-after 0", "die-on-next",
+               "until-close", "exit 3", "exit-mid 0", "garbage", "murmur")
+
+    def vanish(body):
+        connection = service().connection(tcp=True)
+        connection.request("POST", f"/r/hot{path}", body, {"X-Do": "sleep 5"})
+        connection.close()
+
+    def call(caller):
+        dice = random.Random(caller)
+        for n in range(100):
+            body = f"{caller}/{n} {'x' * dice.randrange(10, 300)}".encode()
+            kind = dice.random()
+            if kind < 0.1:
+                vanish(body)
+            elif kind < 0.35:
+                do(path, dice.choice(trouble), body, tcp=True)
+            else:
+                answer = do(path, "echo", body, tcp=True)
+                equal((answer.status, answer.text), (200, body.decode()), f"answer to {body[:10]}")
+
+    at_once(8, call)
 
 
 def test_call_that_nobody_read_is_tried_again():
