@@ -273,7 +273,9 @@ static int add_row(struct collector *c, const struct function_copy *row)
 		return refuse(c, row->to ? row->to : from, "is too long or leads above the root");
 	fd = open_beneath(c->dir_fd, *from ? from : ".", O_RDONLY);
 	if (fd == -ENOENT)
-		return refuse(c, row->from, "is not in the bundle's folder");
+		return refuse(c, row->from,
+			      "is not in the bundle's folder; if it has to be built, build it first, or say how in "
+			      "\"build\"");
 	if (fd == -EXDEV)
 		return refuse(c, row->from, "leads out of the bundle's folder");
 	if (fd < 0 || fstat(fd, &st) < 0)

@@ -30,7 +30,9 @@ static bool hostname_valid(const char *name)
 static int judge_network(const struct sandbox_config *config, const struct sbx_create *c, struct err *err)
 {
 	if (c->network == SBX_NETWORK_HOST && strcmp(config->network_host, "yes") != 0)
-		return err_set(err, EPERM, "the network of the host is not given to functions (network_host)");
+		return err_set(err, EPERM,
+			       "the network of the host is not given to functions: that needs network_host = yes in "
+			       "ferrited.conf");
 	if (c->n_allow > 0 && c->network != SBX_NETWORK_BRIDGE)
 		return err_set(err, EINVAL, "only the bridge has ranges to open");
 	for (unsigned i = 0; i < c->n_allow; i++) {
@@ -39,9 +41,11 @@ static int judge_network(const struct sandbox_config *config, const struct sbx_c
 		if (c->allow[i].prefix > 32)
 			return err_set(err, EINVAL, "a prefix of %u bits", c->allow[i].prefix);
 		if (!allow_within_list(&c->allow[i], config->network_allow))
-			return err_set(
-				err, EPERM, "%s/%u is closed, and not among what routes may open (network_allow)",
-				inet_ntop(AF_INET, &c->allow[i].address, address, sizeof(address)), c->allow[i].prefix);
+			return err_set(err, EPERM,
+				       "%s/%u is closed, and not among what routes may open: network_allow in "
+				       "ferrited.conf lists that",
+				       inet_ntop(AF_INET, &c->allow[i].address, address, sizeof(address)),
+				       c->allow[i].prefix);
 	}
 	return 0;
 }

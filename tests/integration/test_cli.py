@@ -8,6 +8,7 @@ import json
 import os
 import ssl
 import subprocess
+import termios
 import threading
 
 import harness
@@ -57,6 +58,8 @@ def test_wrong_use_is_status_2_and_says_what_is_right():
         (["apps", "ls", "more"], "unexpected argument"), (["call", "a", "/b", "--tming"], "--timing"),
         (["call", "a", "/b", "-d"], "needs a value"), (["routes", "create", "a", "/b"], "IMAGE"),
         (["routes", "create", "a", "/b", "i", "--memory", "lots"], "whole number"),
+        (["routes", "update", "a", "/b", "--network", "{x"], "JSON object"), (["calls", "--since", "yesterday"], "2h"),
+        (["logs", "a", "d73c1fcc"], "whole id"),
         (["apps", "config", "set", "a", "novalue"], "KEY=VALUE"), (["completion", "fish"], "bash and zsh"),
         (["deploy", "/nonexistent", "--app", "a"], "/nonexistent"), (["deploy", "."], "--app"),
         (["images", "import", "/nonexistent"], "/nonexistent"), (["images", "import", "-"], "name"),
@@ -123,6 +126,10 @@ def test_routes():
               "gpu": {"memory": "64MiB"}, "warm": 2, "timeout": 7}
     equal({key: route[key] for key in wanted}, wanted, "route after update")
     ran(ferrite("routes", "update", "cli-r", "/one", "--gpu", "many"), 2, "--gpu takes a number")
+    network = {"mode": "bridge", "allow": ["192.168.1.7:5432/tcp"]}
+    ran(ferrite("routes", "update", "cli-r", "/one", "--network", json.dumps(network)), 0)
+    equal(document("routes", "inspect", "cli-r", "/one")["network"], network, "network as an object")
+    ran(ferrite("routes", "update", "cli-r", "/one", "--network", "none"), 0)
     token = ran(ferrite("routes", "token", "cli-r", "/one", "60"), 0).stdout.strip()
     check_token(token, b"k", 60)
     ran(ferrite("routes", "config", "set", "cli-r", "/one", "B=2"), 0)
@@ -254,7 +261,7 @@ def test_init_bundles_deploy_as_they_are(folder):
         deployed = document("deploy", str(folder / path), "--app", "cli-i", "--path", f"/{kind}", env=include)
         equal(deployed["path"], f"/{kind}", "deploy --json")
         equal(ran(ferrite("call", "cli-i", f"/{kind}", "-d", data), 0).stdout, wanted, f"answer of {kind}")
-    ran(ferrite("init", str(folder / "greet")), 2, "exists")
+    ran(ferrite("init", str(folder / "greet")), 2, "exists", "take a new folder", str(folder / "greet"))
     again = ran(ferrite("deploy", str(folder / "scale"), "--app", "cli-i", "-t", "demo/scale:2"), 0)
     equal(again.stdout.strip(), url, "deploy of what is there")
     equal(document("routes", "inspect", "cli-i", "/scale")["image"], "demo/scale:2", "image after the second deploy")
@@ -284,18 +291,37 @@ def test_completion_is_valid_shell_and_knows_the_commands():
     check(ran(alone("completion", "zsh"), 0).stdout.startswith("#compdef ferrite"), "zsh")
 
 
-def test_text_from_the_service_is_harmless_on_a_terminal(folder):
-    """An app's setting with a terminal escape, listed on a pseudo terminal."""
-    ran(ferrite("apps", "create", "cli-t", "--config", "K=\x1b]0;owned\x07"), 0)
+def on_terminal(*arguments, columns=80):
+    """What the command shows on a terminal of that width."""
     master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (24, columns))
     subprocess.run(
-        [str(FERRITE), "--api", f"unix:{shared().socket_path}", "apps", "config", "ls", "cli-t"],
+        [str(FERRITE), "--api", f"unix:{shared().socket_path}", *arguments],
         stdout=slave, stderr=slave, stdin=subprocess.DEVNULL, timeout=60, check=True,
     )
     os.close(slave)
     shown = os.read(master, 4096)
     os.close(master)
+    return shown
+
+
+def test_text_from_the_service_is_harmless_on_a_terminal():
+    """An app's setting with a terminal escape, listed on a pseudo terminal."""
+    ran(ferrite("apps", "create", "cli-t", "--config", "K=\x1b]0;owned\x07"), 0)
+    shown = on_terminal("apps", "config", "ls", "cli-t")
     check(b"\x1b" not in shown and b"\\x1b]0;owned\\x07" in shown, repr(shown))
+
+
+def test_tables_fold_at_the_width_of_the_terminal():
+    ran(ferrite("apps", "create", "cli-w"), 0)
+    shared().create_route("cli-w", "/a", "x:1")
+    equal(shared().call("cli-w", "/a", b"").status, 500, "status of a call without an image")
+    wide = on_terminal("calls", "cli-w", columns=300).decode().splitlines()
+    narrow = on_terminal("calls", "cli-w", columns=80).decode().splitlines()
+    equal((len(wide), len(narrow)), (2, 4), f"lines of {wide} and {narrow}")
+    for above, below, whole in ((*narrow[:2], wide[0]), (*narrow[2:], wide[1])):
+        check(len(above) <= 80 and len(below) <= 80 and below.startswith("  "), f"{above!r} {below!r}")
+        equal(f"{above} {below}".split(), whole.split(), "cells")
 
 
 def test_a_row_of_a_table_is_one_line():

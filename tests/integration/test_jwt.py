@@ -166,7 +166,7 @@ def test_the_command_signs():
 def test_the_command_has_a_token_for_the_service():
     url = f"http://127.0.0.1:{service().port}"
     refused = service().command("--api", url, "apps", "ls", env={"JWT_AUTH_KEY": ""})
-    check(refused.returncode == 1 and "Invalid API Authorization token." in refused.stderr, refused.stderr)
+    check(refused.returncode == 1 and "Invalid API Authorization token." in refused.stderr and "JWT_AUTH_KEY" in refused.stderr, refused.stderr)
     done = service().command("--api", url, "apps", "ls", env={"JWT_AUTH_KEY": SERVICE_KEY})
     equal(done.returncode, 0, done.stderr)
     check("jwt" in done.stdout, done.stdout)

@@ -272,6 +272,9 @@ enum cli_exit calls_logs(struct cli *cli)
 			return cli_fail(cli, CLI_USAGE, "a call that has ended cannot be followed");
 		return print_one(cli, cli->args[0], cli->args[1]);
 	}
+	if (cli->n_args > 1 && *cli->args[1] != '/')
+		return cli_fail(cli, CLI_USAGE,
+				"\"%s\" is neither the whole id of a call nor a path that begins with /", cli->args[1]);
 	if (cli->n_args > 1)
 		question.path = cli->args[1];
 	return read_calls(cli, &question, follow, show_logs);

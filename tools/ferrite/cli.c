@@ -9,7 +9,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define WORDS_MAX 4
+#define WORDS_MAX  4
+#define HELP_WIDTH 80
 
 const struct cli_option cli_common_options[] = {
 	{0, "api", "URL", "the service: http://HOST:PORT or unix:PATH (else FERRITE_API, API_URL, the default socket)"},
@@ -233,6 +234,22 @@ const char *cli_value(const struct cli *cli, const char *option)
 	return value;
 }
 
+/* A help text beside its name, below a long one, folded at blanks. */
+static void print_help(const char *name, int indent, const char *help)
+{
+	int used = printf("  %-*s", indent - 3, name);
+
+	if (used >= indent)
+		used = HELP_WIDTH;
+	for (int word; *help; help += word, help += strspn(help, " ")) {
+		word = (int)strcspn(help, " ");
+		if (used + 1 + word > HELP_WIDTH)
+			used = printf("\n%*s", indent - 1, "") - 1;
+		used += printf(" %.*s", word, help);
+	}
+	putchar('\n');
+}
+
 static void print_options(const struct cli_option *options)
 {
 	for (const struct cli_option *o = options; o && o->name; o++) {
@@ -241,7 +258,7 @@ static void print_options(const struct cli_option *options)
 		(void)snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ',
 			       o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name, o->value ? " " : "",
 			       o->value ? o->value : "");
-		printf("  %-30s %s\n", left, o->help);
+		print_help(left, 33, o->help);
 	}
 }
 
@@ -252,13 +269,12 @@ static void print_overview(void)
 		char left[96];
 
 		(void)snprintf(left, sizeof(left), "%s %s", c->words, c->arguments);
-		printf("  %-40s %s\n", left, c->help);
+		print_help(left, 41, c->help);
 	}
 	puts("\nOptions of every command:");
 	print_options(cli_common_options);
-	puts("\n\"ferrite help COMMAND\" prints a command's own options. Exit status: 0 ok, 1 the call failed, 2 "
-	     "usage,\n"
-	     "3 service unreachable. More in ferrite(1).");
+	puts("\n\"ferrite help COMMAND\" prints a command's own options. Exit status: 0 ok, 1 the\n"
+	     "call failed, 2 usage, 3 service unreachable. More in ferrite(1).");
 }
 
 bool cli_help(const char *prefix)

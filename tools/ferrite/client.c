@@ -206,6 +206,10 @@ static int explain(const struct client *c, const struct exchange *x, CURLcode co
 	if (x->too_large)
 		return err_set(err, EFBIG, "the answer is larger than %zu bytes; write it to a file with -o",
 			       CLIENT_ANSWER_MAX);
+	if (code == CURLE_COULDNT_CONNECT && c->socket && number == EACCES)
+		return err_set(err, -CLIENT_UNREACHABLE,
+			       "connect to unix:%s%s; use sudo, or join the service's socket_group (ferrite)",
+			       c->socket, errno_text);
 	if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY)
 		return err_set(err, -CLIENT_UNREACHABLE,
 			       "no service answers at %s%s%s; is ferrited running? (--api or FERRITE_API name another "
@@ -375,7 +379,9 @@ int client_json(struct client *client, const char *method, const char *path, con
 	if (ret_status)
 		*ret_status = reply.status;
 	if (reply.status >= 400)
-		return err_set(err, EREMOTEIO, "%s", client_message(&reply, message, sizeof(message)));
+		return err_set(err, EREMOTEIO, "%s%s", client_message(&reply, message, sizeof(message)),
+			       reply.status == 401 ? " (this service asks for tokens: set JWT_AUTH_KEY to its secret)"
+						   : "");
 	*ret_document = json_loadb(reply.body, reply.length, JSON_DECODE_ANY, &error);
 	if (!*ret_document)
 		return err_set(err, EBADMSG, "the answer of %s is not JSON: is that a ferrite service? (%s)", path,

@@ -46,6 +46,11 @@ enum cli_exit history_options(const struct cli *cli, struct history_question *qu
 	if (question->since && read_ago(question->since, &ago)) {
 		(void)snprintf(since, size, "%" PRIu64, now - MIN(ago, now));
 		question->since = since;
+	} else if (question->since && !strchr(question->since, '-') && !str_u64(question->since, &ago)) {
+		return cli_fail(cli, CLI_USAGE,
+				"--since takes a time before now such as 2h (s, min, h, d), or one like "
+				"2026-11-22T06:02:43Z, not \"%s\"",
+				question->since);
 	}
 	return CLI_OK;
 }

@@ -63,7 +63,8 @@ static enum cli_exit write_skeleton(struct cli *cli, const char *kind, const cha
 		if (strcmp(f->kind, kind) != 0)
 			continue;
 		if (write_file(dir_fd, f, name, path, sizeof(path), &err) < 0)
-			return cli_fail(cli, CLI_USAGE, "%s", err.text);
+			return cli_fail(cli, CLI_USAGE, "%s: %s%s", dir, err.text,
+					err.code == -EEXIST ? "; take a new folder, nothing is overwritten" : "");
 		if (!cli->json)
 			printf("%s/%s\n", dir, path);
 	}

@@ -3,9 +3,12 @@
 #include "supervisor/util.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define PROGRESS_INTERVAL_US 100000
+#define COLUMN_GAP	     2
 
 struct output_table {
 	const char *headings[OUTPUT_COLUMNS_MAX];
@@ -121,21 +124,40 @@ void output_table_row(struct output_table *table, const char *const *cells)
 	}
 }
 
-static void print_row(const struct output_table *table, const char *const *cells, const int *widths)
+/* The width of the terminal; what goes elsewhere is as wide as it is. */
+static int line_width(void)
 {
+	struct winsize size;
+
+	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
+													: INT_MAX;
+}
+
+/* Columns that the terminal has no room for go on below, indented: all rows break at the same one. */
+static void print_row(const struct output_table *table, const char *const *cells, const int *widths, int line)
+{
+	int used = 0, gap = 0;
+
 	for (size_t i = 0; i < table->n_columns; i++) {
 		const char *cell = cells[i] ? cells[i] : "-";
 
+		if (i > 0 && used + COLUMN_GAP + widths[i] > line) {
+			putchar('\n');
+			used = 0;
+			gap = 0;
+		}
+		/* Not after the last one of a line, which would be trailing blanks. */
+		printf("%*s", i > 0 && used == 0 ? COLUMN_GAP : gap, "");
+		used += (i > 0 ? COLUMN_GAP : 0) + widths[i];
+		gap = COLUMN_GAP + widths[i] - (int)strlen(cell);
 		output_text(stdout, cell);
-		if (i + 1 < table->n_columns)
-			printf("%*s", widths[i] - (int)strlen(cell) + 2, "");
 	}
 	putchar('\n');
 }
 
 static void print_table(const struct output_table *table, bool empty_too)
 {
-	int widths[OUTPUT_COLUMNS_MAX] = {0};
+	int widths[OUTPUT_COLUMNS_MAX] = {0}, line = line_width();
 
 	for (size_t i = 0; i < table->n_columns; i++)
 		widths[i] = (int)strlen(table->headings[i]);
@@ -144,9 +166,9 @@ static void print_table(const struct output_table *table, bool empty_too)
 			if (table->cells[row + i])
 				widths[i] = MAX(widths[i], (int)strlen(table->cells[row + i]));
 	if (table->n_cells > 0 || empty_too)
-		print_row(table, table->headings, widths);
+		print_row(table, table->headings, widths, line);
 	for (size_t i = 0; i < table->n_cells; i += table->n_columns)
-		print_row(table, (const char *const *)&table->cells[i], widths);
+		print_row(table, (const char *const *)&table->cells[i], widths, line);
 }
 
 static void free_table(struct output_table *table)

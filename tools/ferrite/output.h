@@ -24,7 +24,10 @@ void output_json(const json_t *document);
 /* A JSON string of any bytes: what is no UTF-8 becomes \xNN. Never NULL but when memory is out. */
 json_t *output_string(const char *text);
 
-/* A table is collected row by row, so that its columns fit, and then printed. */
+/*
+ * A table is collected row by row, so that its columns fit, and then printed. On a terminal that is too narrow its last
+ * columns go onto lines of their own.
+ */
 struct output_table;
 struct output_table *output_table_new(const char *const *headings);
 /* Takes as many cells as there are headings; NULL is shown as "-". Cells are copied. */

@@ -15,7 +15,7 @@ const struct cli_option routes_options[] = {
 	{'t', "timeout", "SECONDS", "longest run of one call"},
 	{0, "idle-timeout", "SECONDS", "how long a hot function waits for its next call"},
 	{'c', "max-concurrency", "N", "most hot instances at once"},
-	{0, "network", "none|bridge|host", "network of its instances"},
+	{0, "network", "none|bridge|host|JSON", "network of its instances, or an object with mode and allow as JSON"},
 	{0, "gpu", "N|JSON", "GPUs of an instance: how many, or the gpu section of a function file as JSON"},
 	{0, "warm", "N", "instances to keep ready"},
 	{0, "jwt-key", "KEY", "its callers need a token that was signed with this key"},
@@ -50,6 +50,25 @@ static enum cli_exit take_gpu(struct cli *cli, json_t *route)
 	return CLI_OK;
 }
 
+/* A name, or an object. */
+static enum cli_exit take_network(struct cli *cli, json_t *route)
+{
+	const char *value = cli_value(cli, "network");
+	json_error_t error;
+	json_t *network;
+
+	if (!value)
+		return CLI_OK;
+	network = *value == '{' ? json_loads(value, 0, &error) : json_string(value);
+	if (!network)
+		return cli_fail(cli, CLI_USAGE,
+				"--network takes none, bridge, host or a JSON object such as {\"mode\": \"bridge\", "
+				"\"allow\": [\"192.168.1.7:5432/tcp\"]}, not \"%s\"",
+				value);
+	(void)json_object_set_new(route, "network", network);
+	return CLI_OK;
+}
+
 /* The route from the options, "header" being a list for each name. */
 static enum cli_exit route_from_options(struct cli *cli, json_t *route)
 {
@@ -64,7 +83,6 @@ static enum cli_exit route_from_options(struct cli *cli, json_t *route)
 		{"timeout", "timeout", true},
 		{"idle-timeout", "idle_timeout", true},
 		{"max-concurrency", "max_concurrency", true},
-		{"network", "network", false},
 		{"warm", "warm", true},
 		{"jwt-key", "jwt_key", false},
 	};
@@ -89,6 +107,8 @@ static enum cli_exit route_from_options(struct cli *cli, json_t *route)
 	const char *name;
 
 	status = take_gpu(cli, route);
+	if (status == CLI_OK)
+		status = take_network(cli, route);
 	for (size_t i = 0; status == CLI_OK && (value = cli_value_at(cli, "config", i)); i++)
 		status = exchange_pairs(cli, (char *const[]){(char *)value, NULL}, config);
 	for (size_t i = 0; status == CLI_OK && (value = cli_value_at(cli, "header", i)); i++)

@@ -115,21 +115,20 @@ static void print_head(const struct sample *before, const struct sample *now)
 
 static void print_table(const json_t *weighed)
 {
-	struct output_table *table = output_table_new((const char *const[]){"INSTANCE", "STATE", "APP", "ROUTE", "PID",
-									    "CPU %", "MEMORY", "LIMIT", "TASKS", NULL});
+	struct output_table *table = output_table_new(
+		(const char *const[]){"STATE", "APP", "ROUTE", "PID", "CPU %", "MEMORY", "LIMIT", "TASKS", NULL});
 	size_t most = room(), i;
 	const json_t *row;
 
 	json_array_foreach((json_t *)weighed, i, row)
 	{
-		char id[32], pid[32], cpu[32], tasks[32], used[32], limit[32], unused[8];
+		char pid[32], cpu[32], tasks[32], used[32], limit[32], unused[8];
 
 		if (i == most)
 			break;
 		(void)snprintf(cpu, sizeof(cpu), "%.1f", json_number_value(json_object_get(row, "cpu_percent")));
 		output_table_row(table,
-				 (const char *const[]){output_member(row, "id", id, sizeof(id)),
-						       output_member(row, "state", unused, sizeof(unused)),
+				 (const char *const[]){output_member(row, "state", unused, sizeof(unused)),
 						       output_member(row, "app", unused, sizeof(unused)),
 						       output_member(row, "route", unused, sizeof(unused)),
 						       output_member(row, "pid", pid, sizeof(pid)), cpu,

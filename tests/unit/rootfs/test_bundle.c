@@ -274,7 +274,9 @@ static const struct {
 	{", a, x, y]", ", a, x]", "func.yaml:17: cuda.launch[0].args"},
 	{"datatype: UINT32 }", "datatype: UINT64 }", "func.yaml:17: cuda.launch[0].args[0]"},
 	{"[n] }\n  outputs", "[m] }\n  outputs", "func.yaml:12: cuda.outputs[0]"},
-	{"gpu:", "files: [nothing]\ngpu:", "func.yaml:4: \"nothing\" is not in the bundle's folder"},
+	{"gpu:", "files: [nothing]\ngpu:",
+	 "func.yaml:4: \"nothing\" is not in the bundle's folder; if it has to be built, build it first, "
+	 "or say how in \"build\""},
 	{"gpu:", "files: [../x]\ngpu:", "func.yaml:4: file \"../x\" is refused: path traversal"},
 	{"gpu:", "files: [saxpy.ptx, saxpy.ptx]\ngpu:", "/function/saxpy.ptx comes twice"},
 	{"gpu:", "files: [{from: saxpy.ptx, to: /../../x}]\ngpu:", "leads above the root"},
