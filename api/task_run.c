@@ -92,14 +92,13 @@ static void on_ended(struct call_task *call, const struct call_end *result, stru
 
 /* --- the function ------------------------------------------------------------------------------------------------- */
 
-/* The document of the route, with the image that was frozen; of a route that is gone, the defaults. */
-static int route_document(struct api_loop *loop, const struct task *item, bool exists, struct text *out,
-			  struct err *err)
+/* The document of the route, with the image that was frozen; where it is gone, or STORE is NULL, the defaults. */
+static int route_document(struct store *store, const struct task *item, struct text *out, struct err *err)
 {
 	_cleanup_(route_done) struct route route = {0};
 	_cleanup_(text_done) struct text stored = {0};
 	_cleanup_json_ json_t *object = NULL;
-	int r = exists ? store_route_get(loop->store, item->app, item->path, &stored, err) : -ENOENT;
+	int r = store ? store_route_get(store, item->app, item->path, &stored, err) : -ENOENT;
 
 	if (r == 0) {
 		object = json_loadb(stored.data, stored.length, 0, NULL);
@@ -133,7 +132,7 @@ int task_function(const struct task *item, struct function **ret_function, struc
 	int r = default_app(item, &app, err);
 
 	if (r == 0)
-		r = route_document(NULL, item, false, &route, err);
+		r = route_document(NULL, item, &route, err);
 	return r < 0 ? r : function_make(app.data, route.data, ret_function, err);
 }
 
@@ -146,7 +145,7 @@ static int make_function(struct api_loop *loop, const struct task *item, bool ex
 	if (r == -ENOENT)
 		r = default_app(item, &app, err);
 	if (r == 0)
-		r = route_document(loop, item, exists, &route, err);
+		r = route_document(exists ? loop->store : NULL, item, &route, err);
 	return r < 0 ? r : function_make(app.data, route.data, ret_function, err);
 }
 
