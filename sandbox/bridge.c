@@ -2,6 +2,7 @@
 
 #include "sandbox/net.h"
 
+#include "supervisor/allow.h"
 #include "supervisor/util.h"
 
 #include <arpa/inet.h>
@@ -13,6 +14,8 @@
 #include <linux/veth.h>
 #include <string.h>
 
+#define BOOT_ID		"/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_MAX	64
 #define FORWARDING	"/proc/sys/net/ipv4/ip_forward"
 #define FORWARDING_MARK "ip_forward" /* in the state directory: it was off before us */
 #define SUBNET_PREFIX	20	     /* 4094 addresses: as many as there can be id ranges */
@@ -99,7 +102,9 @@ static int choose_subnet(struct bridge *bridge, struct err *err)
 		bridge->prefix = SUBNET_PREFIX;
 		return 0;
 	}
-	return err_set(err, EADDRINUSE, "every subnet for the bridge, 10.231.0.0/16, is in use on this machine");
+	return err_set(err, EADDRINUSE,
+		       "every subnet for the bridge, 10.231.0.0/16, is in use on this machine (network_default = none "
+		       "does without)");
 }
 
 static int make_bridge(struct bridge *bridge, struct err *err)
@@ -139,25 +144,37 @@ static int make_bridge(struct bridge *bridge, struct err *err)
 	return r == 0 ? route_bring_up(route, bridge->index, err) : r;
 }
 
+/* The mark counts for the boot that it was made in: afterwards the machine's setting is the operator's again. */
+static bool is_marked(const struct bridge *bridge)
+{
+	_cleanup_free_ char *boot = NULL, *mark = NULL;
+
+	return file_read(AT_FDCWD, BOOT_ID, BOOT_ID_MAX, &boot, NULL) > 0 &&
+	       file_read(bridge->state_fd, FORWARDING_MARK, BOOT_ID_MAX, &mark, NULL) > 0 && strcmp(boot, mark) == 0;
+}
+
 /*
  * Packets of instances leave the machine only if it forwards packets. Where it does not, it is told to, while the rules
  * keep it from forwarding anything else; a mark remembers that over a crash, so that it is told otherwise in the end.
  */
 static int plan_routing(struct bridge *bridge, struct err *err)
 {
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *boot = NULL;
 	_cleanup_fd_ int mark_fd = -1;
+	ssize_t n;
 
 	if (file_read(AT_FDCWD, FORWARDING, 16, &text, err) < 0)
 		return err->code;
-	if (text[0] == '1') {
-		bridge->router_ours = faccessat(bridge->state_fd, FORWARDING_MARK, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	bridge->router_ours = text[0] != '1' || is_marked(bridge);
+	if (text[0] == '1')
 		return 0;
-	}
-	mark_fd = openat(bridge->state_fd, FORWARDING_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (mark_fd < 0)
+	n = file_read(AT_FDCWD, BOOT_ID, BOOT_ID_MAX, &boot, err);
+	if (n < 0)
+		return err->code;
+	mark_fd =
+		openat(bridge->state_fd, FORWARDING_MARK, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (mark_fd < 0 || write(mark_fd, boot, (size_t)n) != n)
 		return err_sys(err, errno, "remember that the machine did not forward packets");
-	bridge->router_ours = true;
 	return 0;
 }
 
@@ -168,9 +185,7 @@ static int become_router(const struct bridge *bridge, struct err *err)
 
 static void stop_being_router(struct bridge *bridge)
 {
-	if (faccessat(bridge->state_fd, FORWARDING_MARK, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
-	if (file_write(AT_FDCWD, FORWARDING, "0", NULL) == 0)
+	if (!is_marked(bridge) || file_write(AT_FDCWD, FORWARDING, "0", NULL) == 0)
 		(void)unlinkat(bridge->state_fd, FORWARDING_MARK, 0);
 	bridge->router_ours = false;
 }
@@ -208,7 +223,7 @@ int bridge_init(struct bridge *bridge, const struct sandbox_config *config, int 
 	bridge->state_fd = fcntl(state_fd, F_DUPFD_CLOEXEC, 3);
 	if (bridge->state_fd < 0)
 		return err_sys(err, errno, "keep the state directory");
-	if (if_nametoindex(config->bridge) == 0)
+	if (if_nametoindex(config->bridge) == 0 && !is_marked(bridge))
 		return 0;
 	r = route_open(&bridge->route, err);
 	(void)snprintf(bridge->firewall.name, sizeof(bridge->firewall.name), "%s", config->bridge);
@@ -337,11 +352,24 @@ int bridge_connect(struct bridge *bridge, pid_t pid, struct bridge_port *ret_por
 	return r;
 }
 
+/* Whether another range has all that is in range I: the kernel's set takes no interval inside another. */
+static bool is_covered(const struct sbx_allow *allow, unsigned n, unsigned i)
+{
+	for (unsigned j = 0; j < n; j++)
+		if (j != i && allow_within(&allow[i], &allow[j]) && (j < i || !allow_within(&allow[j], &allow[i])))
+			return true;
+	return false;
+}
+
 int bridge_allow(struct bridge *bridge, struct bridge_port *port, const struct sbx_allow *allow, unsigned n_allow,
 		 struct err *err)
 {
 	for (unsigned i = 0; i < MIN(n_allow, (unsigned)SBX_ALLOW_MAX); i++) {
-		int r = firewall_allow(&bridge->firewall, port->address, &allow[i], true, err);
+		int r;
+
+		if (is_covered(allow, MIN(n_allow, (unsigned)SBX_ALLOW_MAX), i))
+			continue;
+		r = firewall_allow(&bridge->firewall, port->address, &allow[i], true, err);
 
 		if (r < 0)
 			return r;

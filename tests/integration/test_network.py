@@ -347,6 +347,13 @@ def test_sec_H2_a_connection_lasts_no_longer_than_what_allowed_it():
                 asker.stdin.close()
 
 
+def test_ranges_inside_each_other_are_no_error():
+    with network(network_allow="192.168.77.0/24", resolvers=INTERNET) as service:
+        ranges = allow(f"{LAN}:80/tcp", "192.168.77.0/24", f"{LAN}:80/tcp", f"{LAN}", "192.168.77.0/24")
+        for port in (80, 81):
+            check(reached(fetch(service, f"{LAN}:{port}", path="/nested", network=ranges)), f"port {port} is closed")
+
+
 def test_a_route_gets_no_more_than_the_operator_lets_it():
     with network(network_allow="192.168.77.0/24:80") as service:
         for ranges in ([f"{METADATA}"], [f"{LAN}"], [f"{LAN}:80", f"{LAN}:81"]):
@@ -413,6 +420,19 @@ def test_a_machine_that_forwards_stays_one():
         check(reached(fetch(service, INTERNET)), "the Internet")
         service.stop()
         equal(forwards(), "1", "forwarding afterwards")
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+
+
+def test_a_mark_of_an_earlier_boot_is_no_reason_to_stop_forwarding():
+    with network() as service:
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        mark = service.state_dir / "sandbox" / "ip_forward"
+        check(mark.parent.is_dir(), "the state directory of ferrite-sandbox is not where it was")
+        mark.write_text("00000000-0000-0000-0000-000000000000\n")
+        check(reached(fetch(service, INTERNET)), "the Internet")
+        service.stop()
+        equal(forwards(), "1", "forwarding afterwards")
+        check(not mark.exists(), "the mark is left")
         Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
 
 
