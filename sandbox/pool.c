@@ -2,6 +2,8 @@
 
 #include "supervisor/util.h"
 
+#include <poll.h>
+
 #define KEEP	       1     /* that stay however long nobody asks */
 #define BUILD_AFTER_US 10000 /* a short call is served to its end first: building takes as long as it */
 
@@ -27,9 +29,17 @@ int pool_open(struct pool *pool, struct instances *instances, struct spawn *spaw
 	return loop_add(instances->loop, &pool->timer_watch, pool->timer_fd, EPOLLIN, on_timer, pool, err);
 }
 
+/* One whose end the loop has not read yet must not be given to a request, which would fail with it. */
+static bool has_ended(const struct instance *instance)
+{
+	struct pollfd p = {.fd = instance->pid_fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static bool is_waiting(const struct instance *instance, enum sbx_network network)
 {
-	return instance->state == INSTANCE_PREPARING && instance->network == network;
+	return instance->state == INSTANCE_PREPARING && instance->network == network && !has_ended(instance);
 }
 
 /* The one that waits the longest: it is the readiest. */
