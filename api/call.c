@@ -109,8 +109,6 @@ struct call *call_new_task(struct api_loop *loop, struct function *function, str
 
 static void call_free(struct call *call)
 {
-	struct dispatcher *dispatcher = call->loop->api->dispatcher;
-
 	if (call->instance)
 		instance_detach(call->instance);
 	if (call->starting)
@@ -118,12 +116,6 @@ static void call_free(struct call *call)
 	grant_release(call->loop->api, &call->grant);
 	if (call->timer)
 		event_free(call->timer);
-	if (call->is_queued)
-		atomic_fetch_sub(&dispatcher->queued, 1);
-	if (call->is_running)
-		atomic_fetch_sub(&dispatcher->running, 1);
-	if (call->is_queued || call->is_running)
-		atomic_fetch_add(&dispatcher->complete, 1);
 	spool_done(&call->payload);
 	evbuffer_free(call->output);
 	answer_done(&call->answer);
@@ -187,8 +179,22 @@ static void log_failure(struct call *call, const struct call_end *end)
 		 LOG_STR("error", end->message));
 }
 
+/* Before anybody is told: who asks for the numbers afterwards finds the call among the complete ones. */
+static void count_end(const struct call *call)
+{
+	struct dispatcher *dispatcher = call->loop->api->dispatcher;
+
+	if (call->is_queued)
+		atomic_fetch_sub(&dispatcher->queued, 1);
+	if (call->is_running)
+		atomic_fetch_sub(&dispatcher->running, 1);
+	if (call->is_queued || call->is_running)
+		atomic_fetch_add(&dispatcher->complete, 1);
+}
+
 void call_end(struct call *call, const struct call_end *end)
 {
+	count_end(call);
 	/* From here on the output is the connection's. */
 	if (call->output_counted > 0)
 		atomic_fetch_sub(&call->loop->api->http.buffered, call->output_counted);
